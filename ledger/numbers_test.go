@@ -279,8 +279,11 @@ func FuzzNationalNumber(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		n, err := ParseNationalNumber(text)
 		if err != nil {
-			if strings.TrimSpace(text) != "" && strings.Contains(err.Error(), text) {
-				t.Errorf("the error repeats the text: %v", err)
+			// Only these constant errors, which repeat nothing of the text.
+			switch err {
+			case ErrNumberText, ErrNumberLength, ErrNumberDate, ErrNumberCheckDigits:
+			default:
+				t.Errorf("another error: %v", err)
 			}
 			return
 		}
