@@ -2,7 +2,6 @@ package platform
 
 import (
 	"crypto/ed25519"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -10,9 +9,12 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
-	fnote "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
+
+	"pointage/ledger"
 )
 
 // algorithmCosignature is the algorithm byte of a timestamped Ed25519 cosignature
@@ -33,7 +35,7 @@ func GenerateKey(random io.Reader, name string) (skey, vkey string, err error) {
 	c := newCosigner(name, seed)
 	skey = fmt.Sprintf("PRIVATE+KEY+%s+%08x+%s", name, c.hash,
 		base64.StdEncoding.EncodeToString(append([]byte{algorithmCosignature}, seed...)))
-	return skey, c.vkey(), nil
+	return skey, c.vkey, nil
 }
 
 // VKey returns the vkey, algorithm byte 04, of a secret key of GenerateKey.
@@ -42,7 +44,7 @@ func VKey(skey string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return c.vkey(), nil
+	return c.vkey, nil
 }
 
 // A cosigner signs checkpoints with a time that its caller gives: the signer of
@@ -50,14 +52,14 @@ func VKey(skey string) (string, error) {
 type cosigner struct {
 	name string
 	hash uint32
+	vkey string
 	key  ed25519.PrivateKey
 }
 
 func newCosigner(name string, seed []byte) *cosigner {
 	key := ed25519.NewKeyFromSeed(seed)
-	public := append([]byte{algorithmCosignature}, key.Public().(ed25519.PublicKey)...)
-	sum := sha256.Sum256(append([]byte(name+"\n"), public...))
-	return &cosigner{name: name, hash: binary.BigEndian.Uint32(sum[:]), key: key}
+	verifier := ledger.CosignerKey(name, key.Public().(ed25519.PublicKey))
+	return &cosigner{name: name, hash: verifier.KeyHash(), vkey: verifier.VKey(), key: key}
 }
 
 func parseKey(skey string) (*cosigner, error) {
@@ -79,21 +81,16 @@ func parseKey(skey string) (*cosigner, error) {
 	return c, nil
 }
 
+// checkKeyName is the rule of C2SP signed-note for names of keys, and ours for length.
 func checkKeyName(name string) error {
-	// The library's own rule for names decides; the key in this line is not used.
-	trial := newCosigner(name, make([]byte, ed25519.SeedSize))
-	if _, err := fnote.NewVerifierForCosignatureV1(trial.vkey()); err != nil || len(name) > MaxOrigin || strings.ContainsFunc(name, isControl) {
+	bad := func(r rune) bool { return unicode.IsSpace(r) || isControl(r) || r == '+' }
+	if name == "" || len(name) > MaxOrigin || !utf8.ValidString(name) || strings.ContainsFunc(name, bad) {
 		return fmt.Errorf("%q can't name a key: it needs 1 to %d bytes without space or plus", name, MaxOrigin)
 	}
 	return nil
 }
 
 func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
-
-func (c *cosigner) vkey() string {
-	public := append([]byte{algorithmCosignature}, c.key.Public().(ed25519.PublicKey)...)
-	return fmt.Sprintf("%s+%08x+%s", c.name, c.hash, base64.StdEncoding.EncodeToString(public))
-}
 
 // line is the cosignature line, newline included, over text at an instant of whole
 // seconds.
@@ -117,6 +114,6 @@ func renameKey(vkey, name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read vkey: %w", err)
 	}
-	sum := sha256.Sum256(append([]byte(name+"\n"), public...))
-	return fmt.Sprintf("%s+%08x+%s", name, binary.BigEndian.Uint32(sum[:]), parts[2]), nil
+	// After the algorithm byte stand the 32 bytes that NewVerifier has checked.
+	return ledger.LogVKey(name, public[1:]), nil
 }

@@ -82,7 +82,7 @@ func openIn(files vfs.FS, dir string, options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := openStorage(files, dir, key.vkey(), options.Logger)
+	st, err := openStorage(files, dir, key.vkey, options.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
@@ -108,7 +108,7 @@ func (s *Server) load() (err error) {
 }
 
 // VKey is the witness's public key as a C2SP vkey, algorithm byte 04.
-func (s *Server) VKey() string { return s.key.vkey() }
+func (s *Server) VKey() string { return s.key.vkey }
 
 // Close waits for the requests in work and releases the directory. Requests that come
 // later hear 503.
