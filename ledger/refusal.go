@@ -33,8 +33,10 @@ const (
 	SecondPersonNeeded Refusal = 11
 	// UnfencedOnly: this machine may only admit provisionally.
 	UnfencedOnly Refusal = 12
+	// Withdrawn: the desk took the admission back before the light.
+	Withdrawn Refusal = 13
 
-	lastRefusal = UnfencedOnly
+	lastRefusal = Withdrawn
 )
 
 // Known says whether the number has been given a meaning (other than none).
@@ -69,6 +71,8 @@ func (r Refusal) String() string {
 		return "two different persons must attest"
 	case UnfencedOnly:
 		return "this machine may only admit provisionally"
+	case Withdrawn:
+		return "taken back before the ballot was handed over"
 	}
 	return "unknown refusal"
 }
