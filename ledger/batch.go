@@ -29,6 +29,8 @@ type Header struct {
 }
 
 const (
+	// maxSequence keeps sums of sequence numbers far from overflow.
+	maxSequence   = 1 << 62
 	headerVersion = 1
 	headerLen     = 1 + 32 + 4 + 2 + 1 + 16 + 8 + 2 + 32 + 32
 	// identityPrefix and signaturePrefix separate a header's two uses from
@@ -62,7 +64,7 @@ func (r *reader) header() (h Header) {
 	r.copy(h.Author.Session[:])
 	h.First, h.Count = r.u64(), r.u16()
 	h.Previous, h.Root = r.hash(), r.hash()
-	if h.Author.Incarnation >= Incarnations || h.Count < 1 || h.Count > MaxStatements || h.First > 1<<62 {
+	if h.Author.Incarnation >= Incarnations || h.Count < 1 || h.Count > MaxStatements || h.First > maxSequence {
 		r.fail()
 	}
 	return h

@@ -1,6 +1,11 @@
 package ledger
 
-import "golang.org/x/crypto/cryptobyte"
+import (
+	"crypto/ed25519"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/cryptobyte"
+)
 
 // Head names the end of a session: how many statements it had and the identity
 // of its last batch.
@@ -21,6 +26,10 @@ func (r *reader) head() (h Head) {
 	r.copy(h.Session[:])
 	h.Next = r.u64()
 	h.Hash = r.hash()
+	// A session that has a batch has a statement: an empty one is no head.
+	if h.Next == 0 || h.Next > maxSequence {
+		r.fail()
+	}
 	return h
 }
 
@@ -181,7 +190,8 @@ func (e *Evidence) encode(b *cryptobyte.Builder) {
 }
 
 func (e *Evidence) decode(r *reader) {
-	e.First, e.Second = r.opaque16(1, MaxSealed-1), r.opaque16(1, MaxSealed-1)
+	const n = headerLen + ed25519.SignatureSize
+	e.First, e.Second = r.opaque16(n, n), r.opaque16(n, n)
 }
 
 // Count is a reconciliation: ballots issued and scanned so far against the
@@ -236,7 +246,7 @@ type Amendment struct {
 	Act         Act
 	Bureau      BureauNumber
 	Incarnation Incarnation
-	// Place is the new place's name, UTF-8, for Relabel.
+	// Place is the new place's name, UTF-8, for Relabel; empty otherwise.
 	Place []byte
 	// Signers are the manifest's numbers of the two signatories, the smaller first.
 	Signers    [2]uint16
@@ -273,6 +283,9 @@ func (a *Amendment) decode(r *reader) {
 		r.copy(a.Signatures[i][:])
 	}
 	if a.Act < Enrol || a.Act > Relabel || a.Incarnation >= Incarnations || a.Signers[0] >= a.Signers[1] {
+		r.fail()
+	}
+	if (a.Act == Relabel) != (len(a.Place) > 0) || !utf8.Valid(a.Place) {
 		r.fail()
 	}
 }

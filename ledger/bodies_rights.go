@@ -42,7 +42,8 @@ func addRights(b *cryptobyte.Builder, xs []Right) {
 	}
 }
 
-// rights reads the one right of an admission or the two of a proxy's.
+// rights reads the admit right of an admission, or a proxy's two: the
+// principal's admit right and the holder's carry right, which only go together.
 func (r *reader) rights() []Right {
 	n := r.u8()
 	if n < 1 || n > 2 {
@@ -51,8 +52,22 @@ func (r *reader) rights() []Right {
 	var xs []Right
 	for i := uint8(0); i < n && !r.bad; i++ {
 		xs = append(xs, r.right())
+		if xs[i].Kind != Admit+RightKind(i) {
+			r.fail()
+		}
+	}
+	if len(xs) == 2 && xs[0].Elector == xs[1].Elector {
+		r.fail()
 	}
 	return xs
+}
+
+func (r *reader) nonce() uint32 {
+	n := r.u32()
+	if n > MaxNonce {
+		r.fail()
+	}
+	return n
 }
 
 func (r *reader) bureau() BureauNumber {
@@ -90,7 +105,7 @@ func (a *Admission) encode(b *cryptobyte.Builder) {
 
 func (a *Admission) decode(r *reader) {
 	r.copy(a.Elector[:])
-	a.Nonce, a.Means, a.Attester = r.u32(), r.means(), r.u16()
+	a.Nonce, a.Means, a.Attester = r.nonce(), r.means(), r.u16()
 }
 
 // AttemptRefused says that somebody asked to vote and was told no.
@@ -166,7 +181,7 @@ func (p *ProxyAdmission) encode(b *cryptobyte.Builder) {
 func (p *ProxyAdmission) decode(r *reader) {
 	r.copy(p.Holder[:])
 	r.copy(p.Principal[:])
-	p.HolderNonce, p.PrincipalNonce = r.u32(), r.u32()
+	p.HolderNonce, p.PrincipalNonce = r.nonce(), r.nonce()
 	p.Form = r.opaque16(1, MaxFormNumber)
 	for _, c := range p.Form {
 		if c < 0x20 || c > 0x7e {
@@ -201,7 +216,7 @@ func (m *Release) encode(b *cryptobyte.Builder) {
 }
 
 func (m *Release) decode(r *reader) {
-	m.Right, m.Nonce, m.To = r.right(), r.u32(), r.bureau()
+	m.Right, m.Nonce, m.To = r.right(), r.nonce(), r.bureau()
 }
 
 // Hold says that a released right has arrived; it embeds the release.
@@ -263,7 +278,7 @@ func encodeMove(b *cryptobyte.Builder, x Right, nonce uint32, embedded []byte) {
 }
 
 func (r *reader) move() (Right, uint32, []byte) {
-	return r.right(), r.u32(), r.opaque16(1, MaxExtract)
+	return r.right(), r.nonce(), r.opaque16(1, MaxExtract)
 }
 
 // Void takes back an admission of the author's own session whose ballot was not

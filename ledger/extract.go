@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -80,6 +81,9 @@ func DecodeExtract(in []byte) (*Extract, error) {
 		return nil, fmt.Errorf("decode extract: %w", err)
 	}
 	x.Statement = s
+	if _, opens := s.Body.(*SessionOpened); opens != (x.Index == 0 && x.Header.First == 0) {
+		return nil, errors.New("decode extract: a session's first statement, and only that, opens it")
+	}
 	if err := checkStatementPath(x.Header.Root, int(x.Header.Count), int(x.Index), x.encoded, x.path); err != nil {
 		return nil, fmt.Errorf("decode extract: %w", err)
 	}

@@ -36,6 +36,11 @@ const (
 	MaxBureaux = 512
 	// Incarnations is how many machines in turn a bureau's keys provide for.
 	Incarnations = 3
+	// MaxNonce is the largest nonce of a right: none is ever counted round to 0,
+	// where a returned release could be held again.
+	MaxNonce = 1<<31 - 1
+	// MaxEntries is how many entries one epoch's chain has.
+	MaxEntries = 1 << 24
 	// TimeGrain is the grain of the time of statements that name an elector, in
 	// milliseconds: someone who noted who came when must not find them by it.
 	TimeGrain = 5 * 60 * 1000

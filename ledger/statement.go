@@ -63,7 +63,7 @@ func NewStatement(t Instant, body Body) Statement {
 }
 
 // Encode is the statement in its one form: struct { uint8 kind; uint64 time;
-// body }. A statement over MaxStatement bytes is an error.
+// body }. A statement that DecodeStatement would refuse is an error.
 func (s Statement) Encode() ([]byte, error) {
 	var b cryptobyte.Builder
 	b.AddUint8(uint8(s.Body.Kind()))
@@ -75,6 +75,10 @@ func (s Statement) Encode() ([]byte, error) {
 	}
 	if len(out) > MaxStatement {
 		return nil, fmt.Errorf("encode statement: %d bytes, at most %d", len(out), MaxStatement)
+	}
+	// What no reader takes would stop the author's chain for ever once signed.
+	if _, err := DecodeStatement(out); err != nil {
+		return nil, fmt.Errorf("encode statement: %w", err)
 	}
 	return out, nil
 }
