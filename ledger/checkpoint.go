@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -97,7 +99,7 @@ func ParseCosignerVKey(text string) (*NoteKey, error) {
 	name, rest, _ := strings.Cut(text, "+")
 	_, b64, _ := strings.Cut(rest, "+")
 	b, err := base64.StdEncoding.DecodeString(b64)
-	if err != nil || name == "" || len(b) != 1+ed25519.PublicKeySize || b[0] != algCosignature {
+	if err != nil || !validName(name) || len(b) != 1+ed25519.PublicKeySize || b[0] != algCosignature {
 		return nil, fmt.Errorf("%.80q is not the verifier key of a cosigner (algorithm 04)", text)
 	}
 	k := CosignerKey(name, b[1:])
@@ -105,6 +107,14 @@ func ParseCosignerVKey(text string) (*NoteKey, error) {
 		return nil, fmt.Errorf("%.80q is not the verifier key of a cosigner in its one form", text)
 	}
 	return k, nil
+}
+
+// validName says whether the name can stand on a signature line (C2SP signed-note):
+// printable UTF-8 without spaces and plus signs.
+func validName(name string) bool {
+	return name != "" && utf8.ValidString(name) && !strings.ContainsFunc(name, func(c rune) bool {
+		return c == '+' || unicode.IsSpace(c) || !unicode.IsPrint(c)
+	})
 }
 
 // VKey is the verifier key as text.
@@ -214,6 +224,9 @@ func OpenCheckpoint(b []byte, log *NoteKey, cosigners []*NoteKey) (Checkpoint, [
 		sig := Cosignature{Name: s.Name, KeyHash: s.Hash, Seconds: binary.BigEndian.Uint64(raw[4:])}
 		copy(sig.Signature[:], raw[12:])
 		sigs = append(sigs, sig)
+	}
+	if len(sigs) > MaxCosignatures {
+		return Checkpoint{}, nil, fmt.Errorf("open checkpoint: %d cosignatures, at most %d", len(sigs), MaxCosignatures)
 	}
 	if len(n.UnverifiedSigs) > 0 || form != string(b) {
 		return Checkpoint{}, nil, errors.New("open checkpoint: unknown or repeated signature lines")

@@ -26,7 +26,7 @@ const (
 // 6.2).
 type Class uint8
 
-// The classes. All but Accepted and Gap name the earlier entry.
+// The classes. AlreadyAdmittedClass, Forked and AfterRetirement name the earlier entry.
 const (
 	Accepted Class = 0
 	// AlreadyAdmittedClass: an earlier entry holds a live admission of the same right.
@@ -37,8 +37,10 @@ const (
 	AfterRetirement Class = 3
 	// Gap: placed at the final import although the batch before is missing.
 	Gap Class = 4
+	// OutOfTurn: an amendment whose number is not the next one; it has no effect.
+	OutOfTurn Class = 5
 
-	lastClass = Gap
+	lastClass = OutOfTurn
 )
 
 // String names the class.
@@ -54,6 +56,8 @@ func (c Class) String() string {
 		return "after retirement"
 	case Gap:
 		return "after a gap"
+	case OutOfTurn:
+		return "conflict: amendment out of turn"
 	}
 	return fmt.Sprintf("class %d", uint8(c))
 }

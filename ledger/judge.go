@@ -1,6 +1,9 @@
 package ledger
 
-import "fmt"
+import (
+	"crypto/ed25519"
+	"fmt"
+)
 
 // State is where a right stands at one bureau (SPEC 5).
 type State uint8
@@ -263,4 +266,51 @@ func (r Record) undone(record StatementID, proxy, atHome bool) (Record, Validity
 		return Record{State: Own, Nonce: r.Nonce}, Valid
 	}
 	return Record{State: Held, Nonce: r.Nonce}, Valid
+}
+
+// denies says whether the denial of a refused attempt, if there is one, is what the
+// home bureau of a right of this elector said of that right. A proxy that the holder may
+// not carry is refused for the holder's sake, whoever of the two is named.
+func (g *Group) denies(b *AttemptRefused) bool {
+	if len(b.Denial) == 0 {
+		return true
+	}
+	x, err := DecodeExtract(b.Denial)
+	if err != nil || x.Verify(g) != nil {
+		return false
+	}
+	for _, right := range Touches(x.Statement.Body) {
+		home, ok := g.Home(right.Elector)
+		meant := right.Elector == b.Elector || b.Refusal == ProxyAlreadyHeld && right.Kind == Carry
+		if ok && meant && home == x.Header.Author.Bureau {
+			return true
+		}
+	}
+	return false
+}
+
+// contradictory says whether the two headers are of one machine, both signed, and can't
+// both stand: two batches at one sequence number, or two sessions that go on from the same
+// place.
+func (g *Group) contradictory(e *Evidence) bool {
+	a, okA := g.signedHeader(e.First)
+	b, okB := g.signedHeader(e.Second)
+	if !okA || !okB || a.Identity() == b.Identity() {
+		return false
+	}
+	if a.Author == b.Author {
+		return a.First < b.Next() && b.First < a.Next()
+	}
+	return a.Author.Bureau == b.Author.Bureau && a.Author.Incarnation == b.Author.Incarnation &&
+		a.First == 0 && b.First == 0 && a.Previous == b.Previous
+}
+
+// signedHeader reads what Batch.SignedHeader writes and checks its signature.
+func (g *Group) signedHeader(in []byte) (Header, bool) {
+	if len(in) != headerLen+ed25519.SignatureSize {
+		return Header{}, false
+	}
+	r := &reader{s: in[:headerLen]}
+	h := r.header()
+	return h, r.done() == nil && verifyHeader(&h, in[headerLen:], g) == nil
 }

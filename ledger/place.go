@@ -62,7 +62,9 @@ func (a *Answer) Encode() []byte {
 func DecodeAnswer(in []byte) (*Answer, error) {
 	r := &reader{s: in}
 	a := &Answer{Status: Status(r.u8()), Reason: Reason(r.u8()), Position: r.u64(), Verdicts: r.verdicts()}
-	if a.Status < Placed || a.Status > Rejected || a.Reason > SessionClosed {
+	placed, rejected := a.Status == Placed, a.Status == Rejected
+	if a.Status < Placed || a.Status > Rejected || a.Reason > SessionClosed || rejected != (a.Reason != NoReason) ||
+		placed != (len(a.Verdicts) > 0) || a.Position != 0 && !placed && a.Status != Contradicted {
 		r.fail()
 	}
 	if err := r.done(); err != nil {

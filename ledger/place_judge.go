@@ -14,6 +14,14 @@ func judge(g *Group, v View, st Standing, id StatementID, body Body, pos uint64)
 		if st.Author.Bureau != g.Principal && st.Author.Bureau != g.Deputy {
 			return Verdict{Validity: Unauthorised}
 		}
+	case *AttemptRefused:
+		if !g.denies(b) {
+			return Verdict{Validity: BadEmbedding}
+		}
+	case *Evidence:
+		if !g.contradictory(b) {
+			return Verdict{Validity: BadEmbedding}
+		}
 	}
 	rights := Touches(body)
 	if len(rights) == 0 {
@@ -91,13 +99,19 @@ func judgeAmendment(g *Group, v View, a *Amendment, pos uint64) Verdict {
 		leading = leading || s.Leading
 	}
 	k, number := viewKey(keyAmendment), uint64(a.Number)
-	last, _ := readPosition(v, k)
-	if !leading || number != last+1 || g.Key(a.Bureau, a.Incarnation) == nil {
+	if !leading || g.Key(a.Bureau, a.Incarnation) == nil {
 		return Verdict{Validity: Unauthorised}
 	}
+	// Two authors may carry amendments: which number comes first is the ledger's
+	// order, hence class.
+	last, _ := readPosition(v, k)
+	if number != last+1 {
+		return Verdict{Class: OutOfTurn}
+	}
 	v.Set(k, beU64(number))
-	if a.Act == Retire {
-		v.Set(viewKey(keyRetired, machineKey(a.Bureau, a.Incarnation)), beU64(pos))
+	retired := viewKey(keyRetired, machineKey(a.Bureau, a.Incarnation))
+	if _, already := readPosition(v, retired); a.Act == Retire && !already {
+		v.Set(retired, beU64(pos))
 	}
 	return Verdict{}
 }
@@ -137,26 +151,32 @@ func unpark(g *Group, v View, n BureauNumber) (out []PlacedEntry) {
 	}
 }
 
-// nextParked is a waiting batch that Place would not park again.
+// nextParked is a waiting batch that Place would not park again. It decodes only
+// those whose turn it may be: a bureau can't make every batch cost all that wait.
 func nextParked(v View, n BureauNumber) (found *Batch) {
 	v.Range(viewKey(keyParked, beU16(uint16(n))), func(k, value []byte) bool {
+		a := Author{Bureau: n}
+		var first uint64
+		mustRead(k, k[3:], func(r *reader) {
+			a.Incarnation = Incarnation(r.u8())
+			r.copy(a.Session[:])
+			first = r.u64()
+		})
+		s, known := readSession(v, a)
+		if known && first > s.Next || !known && first > 0 {
+			return true
+		}
 		b, err := DecodeBatch(value)
 		if err != nil {
 			panic("parked batch: " + err.Error())
 		}
-		if s, known := readSession(v, b.Header.Author); known {
-			if b.Header.First <= s.Next {
-				found = b
+		if !known {
+			if _, _, ready := openable(v, b, b.Statements[0].Body.(*SessionOpened)); !ready {
+				return true
 			}
-			return found == nil
 		}
-		if b.Header.First > 0 {
-			return true
-		}
-		if _, _, ready := openable(v, b, b.Statements[0].Body.(*SessionOpened)); ready {
-			found = b
-		}
-		return found == nil
+		found = b
+		return false
 	})
 	return found
 }

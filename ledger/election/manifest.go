@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"pointage/ledger"
 )
@@ -155,17 +156,26 @@ func (m *Manifest) Check() error {
 	case len(m.Communes) == 0 || len(m.Communes) > MaxCommunes:
 		return fmt.Errorf("%d communes, 1 to %d", len(m.Communes), MaxCommunes)
 	}
+	seen := map[string]bool{}
 	for _, w := range m.Witnesses {
 		if _, err := ledger.ParseCosignerVKey(w.VKey); err != nil {
 			return fmt.Errorf("witness: %w", err)
 		}
+		if seen[w.VKey] || !printable(w.URL) {
+			return errors.New("a witness is given twice, or its address is not printable")
+		}
+		seen[w.VKey] = true
 	}
-	for i := range m.Signatories {
-		if i > 0 && m.Signatories[i].Number <= m.Signatories[i-1].Number {
+	for i, s := range m.Signatories {
+		if i > 0 && s.Number <= m.Signatories[i-1].Number {
 			return errors.New("signatories are not in ascending order")
 		}
+		// One person with two numbers would sign an amendment alone.
+		if seen[string(s.Key)] {
+			return fmt.Errorf("signatory %d has a key that is given twice", s.Number)
+		}
+		seen[string(s.Key)] = true
 	}
-	seen := map[string]bool{}
 	for i := range m.Communes {
 		if i > 0 && m.Communes[i].INS <= m.Communes[i-1].INS {
 			return errors.New("communes are not in ascending order")
@@ -185,6 +195,9 @@ func (c *Commune) check(seen map[string]bool) error {
 	if len(c.Bureaux) == 0 || len(c.Bureaux) > ledger.MaxBureaux {
 		return fmt.Errorf("%d bureaux, 1 to %d", len(c.Bureaux), ledger.MaxBureaux)
 	}
+	if !printable(c.NameFR) || !printable(c.NameNL) || c.NameFR == "" || c.NameNL == "" {
+		return errors.New("a name is missing or not printable")
+	}
 	if c.Electors > ledger.MaxElectors {
 		return fmt.Errorf("%d electors, at most %d", c.Electors, ledger.MaxElectors)
 	}
@@ -203,6 +216,9 @@ func (c *Commune) check(seen map[string]bool) error {
 		if b.Number == 0 || i > 0 && b.Number <= c.Bureaux[i-1].Number {
 			return errors.New("bureaux are not in ascending order")
 		}
+		if !printable(b.Place) {
+			return fmt.Errorf("bureau %d: the name of its place is not printable", b.Number)
+		}
 		has[b.Number] = true
 		for _, k := range b.Keys {
 			if err := errors.Join(unique(k.Device), unique(k.Cosigner)); err != nil {
@@ -211,6 +227,11 @@ func (c *Commune) check(seen map[string]bool) error {
 		}
 	}
 	return c.checkOffices(has)
+}
+
+// printable says that the text can be shown on one line.
+func printable(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsGraphic(c) })
 }
 
 func (c *Commune) checkOffices(has map[ledger.BureauNumber]bool) error {
@@ -267,6 +288,9 @@ func (m *Manifest) Group(hash ledger.Hash, ins ledger.Commune, roll *ledger.Roll
 	if roll.Hash() != c.Roll {
 		return nil, fmt.Errorf("the roll is not the one that the manifest names for commune %d", ins)
 	}
+	if err := c.checkRoll(roll); err != nil {
+		return nil, err
+	}
 	g := &ledger.Group{
 		Election: m.Election, Manifest: hash, Commune: ins, Bureaux: map[ledger.BureauNumber]*ledger.BureauKeys{},
 		Principal: c.Principal, Deputy: c.Deputy, Voting: c.Voting, Provisional: m.Policy == ProvisionalAdmit,
@@ -292,6 +316,23 @@ func (m *Manifest) Group(hash ledger.Hash, ins ledger.Commune, roll *ledger.Roll
 		g.Witnesses = append(g.Witnesses, k)
 	}
 	return g, nil
+}
+
+// checkRoll finds an elector whose right would lie nowhere.
+func (c *Commune) checkRoll(roll *ledger.Roll) error {
+	if roll.Len() != int(c.Electors) {
+		return fmt.Errorf("the roll has %d electors, the manifest says %d", roll.Len(), c.Electors)
+	}
+	has := map[ledger.BureauNumber]bool{}
+	for _, b := range c.Bureaux {
+		has[b.Number] = true
+	}
+	for i := range roll.Len() {
+		if n := roll.At(i).Home; !has[n] {
+			return fmt.Errorf("row %d of the roll is at home at bureau %d, which the manifest has not", i, n)
+		}
+	}
+	return nil
 }
 
 // Hash is the SHA-256 of a manifest file, signature included.

@@ -1,0 +1,180 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// bundle is one file of entries on its way through the workers.
+type bundle struct {
+	first   uint64
+	raw     [][]byte
+	decoded []checked
+	err     error
+	ready   chan struct{}
+}
+
+type checked struct {
+	entry *Entry
+	batch *Batch
+	leaf  Hash
+}
+
+// entries streams the bundles: workers decode and check signatures, this
+// goroutine replays the placing in order.
+func (v *verification) entries(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	workers := max(v.opt.Workers, 1)
+	order, work := make(chan *bundle, 2*workers), make(chan *bundle)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() { v.feed(ctx, order, work) })
+	for range workers {
+		wg.Go(func() {
+			for b := range work {
+				v.check(b)
+				close(b.ready)
+			}
+		})
+	}
+	for b := range order {
+		select {
+		case <-b.ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := v.replay(b); err != nil {
+			return err
+		}
+		if v.opt.Progress != nil {
+			v.opt.Progress(b.first+uint64(len(b.decoded)), v.head.Size)
+		}
+	}
+	return ctx.Err()
+}
+
+func (v *verification) feed(ctx context.Context, order, work chan<- *bundle) {
+	defer close(order)
+	defer close(work)
+	for _, t := range EntryBundles(v.head.Size) {
+		b := &bundle{first: uint64(t.N) * TileWidth, ready: make(chan struct{})}
+		name := TilePath(t)
+		data, err := ReadExported(v.dir, name, TileWidth*(2+MaxEntry))
+		if err != nil {
+			b.err = err
+		} else if b.raw, err = SplitBundle(data, t.W); err != nil {
+			b.err = &Offended{atEntry(b.first + uint64(len(b.raw))), err}
+		}
+		select {
+		case order <- b:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case work <- b:
+		case <-ctx.Done():
+			return
+		}
+		if b.err != nil {
+			return
+		}
+	}
+}
+
+// check does all that one entry tells by itself.
+func (v *verification) check(b *bundle) {
+	for i, raw := range b.raw {
+		c, err := v.checkEntry(raw)
+		if err != nil {
+			b.err = &Offended{atEntry(b.first + uint64(i)), err}
+			return
+		}
+		b.decoded = append(b.decoded, c)
+	}
+}
+
+func (v *verification) checkEntry(raw []byte) (checked, error) {
+	e, err := DecodeEntry(raw)
+	if err != nil {
+		return checked{}, err
+	}
+	c := checked{entry: e, leaf: LeafHash(raw)}
+	if e.Kind == GenesisEntry {
+		return c, nil
+	}
+	if c.batch, err = DecodeBatch(e.Batch); err != nil {
+		return checked{}, err
+	}
+	if err := c.batch.Verify(v.g); err != nil {
+		return checked{}, fmt.Errorf("%v: %w", c.batch.Header.Author, err)
+	}
+	return c, nil
+}
+
+func (v *verification) replay(b *bundle) error {
+	for i, c := range b.decoded {
+		pos := b.first + uint64(i)
+		if err := v.replayEntry(pos, b.raw[i], c); err != nil {
+			return &Offended{atEntry(pos), err}
+		}
+		hs, err := tlog.StoredHashesForRecordHash(int64(pos), tlog.Hash(c.leaf), v.hashes)
+		if err != nil {
+			return fmt.Errorf("tree at entry %d: %w", pos, err)
+		}
+		v.hashes = append(v.hashes, hs...)
+	}
+	return b.err
+}
+
+// replayEntry places the entry's batch again and compares the bytes.
+func (v *verification) replayEntry(pos uint64, raw []byte, c checked) error {
+	h := ReadHead(v.view)
+	if c.entry.Position != pos {
+		return fmt.Errorf("says that its position is %d", c.entry.Position)
+	}
+	if c.entry.Previous != h.Last {
+		return errors.New("does not follow from the entry before")
+	}
+	if (c.entry.Kind == GenesisEntry) != (pos == 0) {
+		return errors.New("a chain begins with its genesis and has no other")
+	}
+	if pos == 0 {
+		if got := Begin(v.g, v.view); !bytes.Equal(got.Encoded, raw) {
+			return errors.New("the genesis is bound to another manifest, roll, commune or epoch")
+		}
+		return nil
+	}
+	ans, placed := place(v.g, v.view, c.batch)
+	if len(placed) != 1 {
+		return fmt.Errorf("the batch has no place here (status %d)", ans.Status)
+	}
+	if got := placed[0]; !bytes.Equal(got.Encoded, raw) {
+		return errors.New("its outcome is not the one that the rules give")
+	}
+	v.tell(pos, c, ans)
+	return nil
+}
+
+func (v *verification) tell(pos uint64, c checked, ans Answer) {
+	v.report.Signatures++
+	if c.entry.Kind == EvidenceEntry {
+		v.report.Evidence = append(v.report.Evidence, pos)
+		return
+	}
+	for i, s := range c.batch.Statements {
+		v.report.Statements[s.Body.Kind()]++
+		if !ans.Verdicts[i].Clean() {
+			v.report.Conflicts = append(v.report.Conflicts, Conflict{pos, i, s.Body.Kind(), c.batch.Header.Author, ans.Verdicts[i]})
+		}
+		// What an author without the office claims is no promise of the ledger.
+		if a, ok := s.Body.(*Anchored); ok && ans.Verdicts[i].Validity == Valid {
+			v.anchored = append(v.anchored, anchoredAt{pos, a})
+		}
+	}
+}
