@@ -46,8 +46,8 @@ var spellings = strings.NewReplacer(
 	"bv", "v", "w", "v", "z", "s",
 )
 
-// fold takes off case and accents.
-func fold(s string) string {
+// Fold takes off case and accents: "LEFÈVRE" and "Lefevre" are both "lefevre".
+func Fold(s string) string {
 	plain := true
 	for i := 0; i < len(s); i++ {
 		c := s[i]
@@ -134,7 +134,7 @@ func segments(name string) []segment {
 		out = append(out, segment{word, strings.Join(pending, "") + word, hyphenBefore})
 		pending = pending[:0]
 	}
-	folded := fold(name)
+	folded := Fold(name)
 	start := -1
 	for i, r := range folded {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) {

@@ -17,7 +17,7 @@ func TestSpellingsOfOneNameSoundAlike(t *testing.T) {
 	} {
 		names := strings.Fields(same)
 		for _, name := range names[1:] {
-			if a, b := sound(fold(names[0])), sound(fold(name)); a != b {
+			if a, b := sound(Fold(names[0])), sound(Fold(name)); a != b {
 				t.Errorf("%s sounds %s, %s sounds %s", names[0], a, name, b)
 			}
 		}

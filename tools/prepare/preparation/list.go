@@ -1,0 +1,433 @@
+package preparation
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"pointage/ledger"
+	"pointage/node/register"
+)
+
+// Limits of a list of electors.
+const (
+	// MaxLine is the longest line, in bytes.
+	MaxLine = 4096
+	// MaxRows is how many rows are read; a commune numbers fewer electors, so
+	// what is beyond is no list of one commune.
+	MaxRows = 4 * ledger.MaxElectors
+	// MaxSector is the longest name of a sector, in bytes.
+	MaxSector = 64
+)
+
+// The columns of a list, by the names in its first row. The first nine must be
+// there, in any order.
+const (
+	colNationalNumber = iota
+	colSurname
+	colFirstNames
+	colStreet
+	colNumber
+	colBox
+	colPostcode
+	colMunicipality
+	colLanguage
+	colSector
+	colBureau
+	colConvocation
+	columnCount
+	requiredColumns = colLanguage + 1
+)
+
+var columns = [columnCount]string{
+	"national_number", "surname", "first_names", "street", "number", "box", "postcode", "municipality", "language",
+	"sector", "bureau", "convocation_number",
+}
+
+// Person is an elector with what only the preparation needs.
+type Person struct {
+	register.Elector
+	Address register.Address
+	Sector  string
+	Line    int // in the file, from 1
+}
+
+// List is a commune's electors, as imported, then divided and numbered.
+type List struct {
+	Commune Commune
+	People  []Person
+	// Method is that of the list's convocation numbers; 0 when it has none, or
+	// only such as both methods accept.
+	Method ledger.Modulo97
+	// Bureaux is the largest bureau of the file, 0 when it named none; after
+	// Divide, the number of bureaux.
+	Bureaux int
+}
+
+// BadRow says why a row is refused. It never repeats a name or a number.
+type BadRow struct {
+	Line   int
+	Reason string
+}
+
+// String is "line 12: national_number: the check digits do not match".
+func (b BadRow) String() string { return fmt.Sprintf("line %d: %s", b.Line, b.Reason) }
+
+// Rules say how strictly a list is read.
+type Rules struct {
+	Commune ledger.Commune
+	// Live refuses numbers that are given to nobody: test data.
+	Live bool
+	// SkipBad leaves bad rows out instead of refusing the list.
+	SkipBad bool
+	// Method is the one that convocation numbers must have; 0 detects it.
+	Method ledger.Modulo97
+	// Progress, when set, hears how many rows were read, now and then.
+	Progress func(rows int)
+}
+
+// Import reads a list of electors: CSV in UTF-8, one elector a line, columns as
+// named in its first row. Every bad row is reported, in one pass. With bad rows
+// and without SkipBad the list is nil. The error is for what makes the whole
+// file no list: its header, its length, mixed methods of check digits, or the
+// reader's own fault.
+func Import(ctx context.Context, r io.Reader, rules Rules) (*List, []BadRow, error) {
+	commune, err := FindCommune(rules.Commune)
+	if err != nil {
+		return nil, nil, err
+	}
+	in := &importer{
+		rules: rules, list: &List{Commune: commune},
+		byNational: map[ledger.NationalNumber]int{}, byConvocation: map[ledger.ConvocationNumber]int{},
+	}
+	if err := in.read(ctx, r); err != nil {
+		return nil, nil, fmt.Errorf("import list of %d: %w", rules.Commune, err)
+	}
+	if err := in.settleMethod(); err != nil {
+		return nil, nil, fmt.Errorf("import list of %d: %w", rules.Commune, err)
+	}
+	slices.SortStableFunc(in.bad, func(a, b BadRow) int { return a.Line - b.Line })
+	if len(in.bad) > 0 && !rules.SkipBad {
+		return nil, in.bad, nil
+	}
+	if len(in.list.People) > ledger.MaxElectors {
+		return nil, nil, fmt.Errorf("import list of %d: %d electors, a commune numbers at most %d", rules.Commune, len(in.list.People), ledger.MaxElectors)
+	}
+	if len(in.list.People) == 0 {
+		return nil, in.bad, fmt.Errorf("import list of %d: no elector is left in it", rules.Commune)
+	}
+	return in.list, in.bad, nil
+}
+
+// importer is the state of one Import.
+type importer struct {
+	rules Rules
+	list  *List
+	bad   []BadRow
+	place [columnCount]int // of each column in the file, -1 when absent
+	width int
+	rows  int
+
+	byNational    map[ledger.NationalNumber]int // line of the first with it
+	byConvocation map[ledger.ConvocationNumber]int
+	// Lines of the first number that only one method accepts, 0 for none.
+	onlyComplement, onlyRemainder int
+}
+
+var errTooLong = errors.New("the line is too long")
+
+func (in *importer) read(ctx context.Context, r io.Reader) error {
+	lines := bufio.NewReaderSize(r, MaxLine)
+	fields := make([]string, 0, columnCount)
+	for line := 1; ; line++ {
+		text, err := readLine(lines)
+		if err == io.EOF {
+			break
+		}
+		if err != nil && !errors.Is(err, errTooLong) {
+			return err
+		}
+		if line == 1 {
+			if err := in.readHeader(text, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if err == nil && text == "" {
+			continue
+		}
+		if in.rows++; in.rows > MaxRows {
+			return fmt.Errorf("more than %d rows: this is no list of one commune", MaxRows)
+		}
+		if in.rows%4096 == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if in.rules.Progress != nil {
+				in.rules.Progress(in.rows)
+			}
+		}
+		if err == nil {
+			fields, err = splitRow(text, fields[:0])
+		}
+		if err == nil {
+			err = in.row(line, fields)
+		}
+		if err != nil {
+			in.bad = append(in.bad, BadRow{line, err.Error()})
+		}
+	}
+	if in.width == 0 {
+		return errors.New("the file is empty: its first row must name the columns")
+	}
+	if in.rules.Progress != nil {
+		in.rules.Progress(in.rows)
+	}
+	return nil
+}
+
+// readLine is the next line without its end; errTooLong when it was passed over.
+func readLine(r *bufio.Reader) (string, error) {
+	text, err := r.ReadSlice('\n')
+	if err == bufio.ErrBufferFull {
+		for err == bufio.ErrBufferFull {
+			_, err = r.ReadSlice('\n')
+		}
+		if err != nil && err != io.EOF {
+			return "", err
+		}
+		return "", errTooLong
+	}
+	if err != nil && (err != io.EOF || len(text) == 0) {
+		return "", err
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), nil
+}
+
+func (in *importer) readHeader(text string, err error) error {
+	text = strings.TrimPrefix(text, "\ufeff") // as Excel saves UTF-8
+	if err == nil && strings.Count(text, ";") > strings.Count(text, ",") {
+		return errors.New("line 1: columns are separated by semicolons: save the list as CSV with commas")
+	}
+	var names []string
+	if err == nil {
+		names, err = splitRow(text, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("line 1: %w", err)
+	}
+	for c := range in.place {
+		in.place[c] = -1
+	}
+	for k, name := range names {
+		c := slices.Index(columns[:], strings.ToLower(strings.TrimSpace(name)))
+		switch {
+		case c < 0:
+			return fmt.Errorf("line 1: unknown column %.40q: the columns are %s", name, strings.Join(columns[:], ","))
+		case in.place[c] >= 0:
+			return fmt.Errorf("line 1: column %s is there twice", columns[c])
+		}
+		in.place[c] = k
+	}
+	for c := range requiredColumns {
+		if in.place[c] < 0 {
+			return fmt.Errorf("line 1: column %s is missing: the columns are %s", columns[c], strings.Join(columns[:], ","))
+		}
+	}
+	in.width = len(names)
+	return nil
+}
+
+// splitRow cuts a line into its fields (RFC 4180; a quoted field stays on its
+// line, since none of these columns has two).
+func splitRow(text string, fields []string) ([]string, error) {
+	if !utf8.ValidString(text) {
+		return fields, errors.New("the line is not UTF-8: save the list as UTF-8")
+	}
+	for {
+		if !strings.HasPrefix(text, `"`) {
+			field, rest, more := strings.Cut(text, ",")
+			if strings.Contains(field, `"`) {
+				return fields, errors.New(`a quote (") inside a field without quotes`)
+			}
+			fields = append(fields, field)
+			if !more {
+				return fields, nil
+			}
+			text = rest
+			continue
+		}
+		field, rest, err := quoted(text[1:])
+		if err != nil {
+			return fields, err
+		}
+		fields = append(fields, field)
+		if rest == "" {
+			return fields, nil
+		}
+		if rest[0] != ',' {
+			return fields, errors.New(`something follows a closing quote (")`)
+		}
+		text = rest[1:]
+	}
+}
+
+// quoted reads a quoted field, behind its opening quote.
+func quoted(text string) (field, rest string, err error) {
+	var b strings.Builder
+	for {
+		part, after, closed := strings.Cut(text, `"`)
+		if !closed {
+			return "", "", errors.New(`a quote (") is opened and not closed on its line`)
+		}
+		b.WriteString(part)
+		if !strings.HasPrefix(after, `"`) {
+			return b.String(), after, nil
+		}
+		b.WriteByte('"')
+		text = after[1:]
+	}
+}
+
+// row reads one elector, or says why it is refused.
+func (in *importer) row(line int, fields []string) error {
+	if len(fields) != in.width {
+		return fmt.Errorf("%d fields where the first row has %d", len(fields), in.width)
+	}
+	var get [columnCount]string
+	for c, k := range in.place {
+		if k < 0 {
+			continue
+		}
+		get[c] = strings.Join(strings.Fields(fields[k]), " ")
+		if strings.ContainsFunc(get[c], unicode.IsControl) {
+			return fmt.Errorf("%s: a control character", columns[c])
+		}
+	}
+	p := Person{Line: line}
+	var err error
+	if p.NationalNumber, err = in.nationalNumber(get[colNationalNumber]); err != nil {
+		return fmt.Errorf("%s: %w", columns[colNationalNumber], err)
+	}
+	if first, twice := in.byNational[p.NationalNumber]; twice {
+		return fmt.Errorf("%s: the same as on line %d", columns[colNationalNumber], first)
+	}
+	if err := p.fill(&get, in.list.Commune); err != nil {
+		return err
+	}
+	if err := in.convocation(&p, get[colConvocation]); err != nil {
+		return fmt.Errorf("%s: %w", columns[colConvocation], err)
+	}
+	in.byNational[p.NationalNumber] = line
+	in.list.Bureaux = max(in.list.Bureaux, int(p.Bureau))
+	in.list.People = append(in.list.People, p)
+	return nil
+}
+
+func (in *importer) nationalNumber(text string) (ledger.NationalNumber, error) {
+	n, err := ledger.ParseNationalNumber(text)
+	if err == nil && in.rules.Live && n.IsUnassigned() {
+		err = errors.New("serial 000 or 999 is given to nobody: test data has no place in a live election")
+	}
+	return n, err
+}
+
+// fill reads all columns but the two numbers.
+func (p *Person) fill(get *[columnCount]string, commune Commune) error {
+	p.Surname, p.FirstNames = get[colSurname], get[colFirstNames]
+	p.Address = register.Address{
+		NationalNumber: p.NationalNumber, Street: get[colStreet], Number: get[colNumber], Box: get[colBox],
+		Postcode: get[colPostcode], Municipality: get[colMunicipality],
+	}
+	p.Sector = get[colSector]
+	if p.Surname == "" {
+		return fmt.Errorf("%s: it is empty", columns[colSurname])
+	}
+	for c := colSurname; c <= colSector; c++ {
+		limit := register.MaxName
+		if c == colSector {
+			limit = MaxSector
+		}
+		if len(get[c]) > limit {
+			return fmt.Errorf("%s: longer than %d bytes", columns[c], limit)
+		}
+	}
+	if code := p.Address.Postcode; code != "" && (len(code) != 4 || strings.Trim(code, "0123456789") != "") {
+		return fmt.Errorf("%s: not four digits", columns[colPostcode])
+	}
+	if !commune.IsNamed(p.Address.Municipality) {
+		return fmt.Errorf("%s: not %s", columns[colMunicipality], commune)
+	}
+	switch strings.ToLower(get[colLanguage]) {
+	case "fr":
+		p.Language = register.French
+	case "nl":
+		p.Language = register.Dutch
+	default:
+		return fmt.Errorf("%s: neither fr nor nl", columns[colLanguage])
+	}
+	if text := get[colBureau]; text != "" {
+		n, err := strconv.ParseUint(text, 10, 16)
+		if err != nil || n < 1 || n > ledger.MaxBureaux {
+			return fmt.Errorf("%s: not a number from 1 to %d", columns[colBureau], ledger.MaxBureaux)
+		}
+		p.Bureau = ledger.BureauNumber(n)
+	}
+	return nil
+}
+
+// convocation reads a convocation number and notes which method accepts it.
+func (in *importer) convocation(p *Person, text string) error {
+	if text == "" {
+		return nil
+	}
+	number, complementErr := ledger.ParseConvocationNumber(text, ledger.Complement)
+	other, remainderErr := ledger.ParseConvocationNumber(text, ledger.Remainder)
+	if complementErr != nil {
+		number = other
+	}
+	switch {
+	case complementErr != nil && remainderErr != nil:
+		return complementErr
+	case in.rules.Method == ledger.Complement && complementErr != nil,
+		in.rules.Method == ledger.Remainder && remainderErr != nil:
+		return fmt.Errorf("its check digits are not those of the method in use, the %v", in.rules.Method)
+	case !number.IsOf(in.list.Commune.INS):
+		return ledger.ErrNumberCommune
+	}
+	if first, twice := in.byConvocation[number]; twice {
+		return fmt.Errorf("the same as on line %d", first)
+	}
+	in.byConvocation[number] = p.Line
+	if remainderErr != nil && in.onlyComplement == 0 {
+		in.onlyComplement = p.Line
+	}
+	if complementErr != nil && in.onlyRemainder == 0 {
+		in.onlyRemainder = p.Line
+	}
+	p.ConvocationNumber = number
+	return nil
+}
+
+// settleMethod decides the list's method of check digits.
+func (in *importer) settleMethod() error {
+	switch {
+	case in.onlyComplement > 0 && in.onlyRemainder > 0:
+		return fmt.Errorf("two methods of check digits are mixed: the convocation number on line %d is by %v, on line %d by %v: ask the commune for a list with one method",
+			in.onlyComplement, ledger.Complement, in.onlyRemainder, ledger.Remainder)
+	case in.rules.Method != 0:
+		in.list.Method = in.rules.Method
+	case in.onlyRemainder > 0:
+		in.list.Method = ledger.Remainder
+	case in.onlyComplement > 0:
+		in.list.Method = ledger.Complement
+	}
+	return nil
+}
