@@ -17,6 +17,9 @@ type Roll struct {
 
 const rowLen = 32 + 2
 
+// MaxRoll is the length of a roll file, in bytes.
+const MaxRoll = MaxElectors * rowLen
+
 // RollRow is one elector's line.
 type RollRow struct {
 	Elector ElectorToken
