@@ -14,13 +14,6 @@ import (
 
 const (
 	keysMagic = "pointkey"
-	// passphraseWork is scrypt's work factor (log2 N) for a Passphrase: 80 random
-	// bits need no more, and the default of 18 would cost each opening 256 MiB.
-	passphraseWork = 15
-	// codeWork is the same for a Code, whose 128 random bits nobody guesses.
-	codeWork = 10
-	// maxKeysFile bounds the plain text of a keys file, in bytes.
-	maxKeysFile = 8 << 10
 	// maxIdentity bounds an age identity, in bytes.
 	maxIdentity = 4 << 10
 )
@@ -70,18 +63,6 @@ func SealKeys(w io.Writer, k Keys, passphrase string) error {
 	if err := k.check(); err != nil {
 		return fmt.Errorf("seal keys: %w", err)
 	}
-	secret, err := ParsePassphrase(passphrase)
-	if err != nil {
-		return fmt.Errorf("seal keys: %w", err)
-	}
-	recipient, err := age.NewScryptRecipient(secret)
-	if err != nil {
-		return fmt.Errorf("seal keys: %w", err)
-	}
-	recipient.SetWorkFactor(passphraseWork)
-	if isCode(secret) {
-		recipient.SetWorkFactor(codeWork)
-	}
 	var b cryptobyte.Builder
 	b.AddBytes([]byte(keysMagic))
 	b.AddUint8(formatVersion)
@@ -98,14 +79,7 @@ func SealKeys(w io.Writer, k Keys, passphrase string) error {
 	})
 	plain := b.BytesOrPanic()
 	defer clear(plain)
-	sealed, err := age.Encrypt(w, recipient)
-	if err == nil {
-		_, err = sealed.Write(plain)
-	}
-	if err == nil {
-		err = sealed.Close()
-	}
-	if err != nil {
+	if err := lock(w, plain, passphrase); err != nil {
 		return fmt.Errorf("seal keys: %w", err)
 	}
 	return nil
@@ -115,38 +89,16 @@ func SealKeys(w io.Writer, k Keys, passphrase string) error {
 // wrap ErrPassphrase (mistyped), ErrKey (the passphrase of another file),
 // ErrForeign (another commune, election or kind) or ErrMalformed.
 func OpenKeys(r io.Reader, passphrase string, want Binding) (Keys, error) {
-	k, err := openKeys(r, passphrase, want)
+	plain, err := unlock(r, passphrase)
+	defer clear(plain)
+	if err != nil {
+		return Keys{}, fmt.Errorf("open keys: %w", err)
+	}
+	k, err := decodeKeys(plain, want)
 	if err != nil {
 		return Keys{}, fmt.Errorf("open keys: %w", err)
 	}
 	return k, nil
-}
-
-func openKeys(r io.Reader, passphrase string, want Binding) (Keys, error) {
-	secret, err := ParsePassphrase(passphrase)
-	if err != nil {
-		return Keys{}, err
-	}
-	id, err := age.NewScryptIdentity(secret)
-	if err != nil {
-		return Keys{}, err
-	}
-	// A file that asks for more was not written by SealKeys and would take
-	// memory and minutes.
-	id.SetMaxWorkFactor(passphraseWork)
-	sealed, err := age.Decrypt(r, id)
-	if err != nil {
-		if errors.Is(err, age.ErrIncorrectIdentity) {
-			return Keys{}, fmt.Errorf("the passphrase is of another file: %w", ErrKey)
-		}
-		return Keys{}, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	plain, err := io.ReadAll(io.LimitReader(sealed, maxKeysFile+1))
-	defer clear(plain)
-	if err != nil {
-		return Keys{}, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	return decodeKeys(plain, want)
 }
 
 func decodeKeys(plain []byte, want Binding) (Keys, error) {

@@ -218,3 +218,28 @@ func FuzzKeys(f *testing.F) {
 		}
 	})
 }
+
+func TestSignatoryKeyComesBack(t *testing.T) {
+	passphrase := drawn(t)
+	want := Signatory{Binding: testBinding, Number: 3, Seed: [32]byte{9}}
+	var file bytes.Buffer
+	if err := SealSignatory(&file, want, passphrase); err != nil {
+		t.Fatal(err)
+	}
+	got, err := OpenSignatory(bytes.NewReader(file.Bytes()), passphrase, testBinding)
+	if err != nil || got.Number != want.Number || got.Seed != want.Seed || got.Binding != want.Binding {
+		t.Error("the key is not the one sealed", err)
+	}
+	if _, err := OpenSignatory(bytes.NewReader(file.Bytes()), drawn(t), testBinding); !errors.Is(err, ErrKey) {
+		t.Errorf("another passphrase: %v", err)
+	}
+	if _, err := OpenSignatory(bytes.NewReader(file.Bytes()), passphrase, Binding{Election: "x"}); !errors.Is(err, ErrForeign) {
+		t.Errorf("another election: %v", err)
+	}
+	if _, err := OpenKeys(bytes.NewReader(file.Bytes()), passphrase, testBinding); !errors.Is(err, ErrMalformed) {
+		t.Errorf("opened as a bureau's keys: %v", err)
+	}
+	if _, err := OpenSignatory(bytes.NewReader(sealedKeys(t, testKeys(t), passphrase)), passphrase, testBinding); !errors.Is(err, ErrMalformed) {
+		t.Errorf("a bureau's keys opened as a signatory's: %v", err)
+	}
+}
