@@ -78,6 +78,18 @@ type Verdict struct {
 // Clean says that nothing is wrong with the statement: what the barrier waits for.
 func (v Verdict) Clean() bool { return v.Validity == Valid && (v.Class == Accepted || v.Class == Gap) }
 
+// String is the verdict for people.
+func (v Verdict) String() string {
+	s := v.Class.String()
+	if v.Class.namesEntry() {
+		s += fmt.Sprintf(" (entry %d)", v.Against)
+	}
+	if v.Validity == Valid {
+		return s
+	}
+	return v.Validity.String() + ", " + s
+}
+
 func (v Verdict) encode(b *cryptobyte.Builder) {
 	b.AddUint8(uint8(v.Validity))
 	b.AddUint8(uint8(v.Class))

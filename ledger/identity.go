@@ -76,6 +76,17 @@ const (
 	Carry RightKind = 2
 )
 
+// String names the right.
+func (k RightKind) String() string {
+	switch k {
+	case Admit:
+		return "admit"
+	case Carry:
+		return "carry"
+	}
+	return fmt.Sprintf("right %d", uint8(k))
+}
+
 // Right is what moves among bureaux: at any time it lies in exactly one place.
 type Right struct {
 	Elector ElectorToken

@@ -36,6 +36,22 @@ const (
 	KindMessage        Kind = 23
 )
 
+var kindNames = [...]string{
+	KindSessionOpened: "session opened", KindBureauOpened: "bureau opened", KindAttendance: "attendance", KindAccount: "account",
+	KindAdmission: "admission", KindAttemptRefused: "attempt refused", KindProxyAdmission: "proxy admission", KindRelease: "release",
+	KindHold: "hold", KindReturn: "return", KindRestored: "restored", KindVoid: "void", KindAnnulment: "annulment", KindOrphan: "orphan",
+	KindEvidence: "evidence", KindProvisional: "provisional", KindCount: "count", KindBureauClosed: "bureau closed",
+	KindAmendment: "amendment", KindAnchored: "anchored", KindCustody: "custody", KindIncident: "incident", KindMessage: "message",
+}
+
+// String names the kind.
+func (k Kind) String() string {
+	if k == 0 || int(k) >= len(kindNames) {
+		return fmt.Sprintf("kind %d", uint8(k))
+	}
+	return kindNames[k]
+}
+
 // Statement is one declaration of a bureau.
 type Statement struct {
 	// Time is when, by the device's clock; a multiple of TimeGrain where Body

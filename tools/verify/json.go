@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"pointage/ledger"
+)
+
+// summary is the result as JSON: hashes in lower-case hexadecimal, counts as numbers.
+type summary struct {
+	Holds    bool   `json:"holds"`
+	Offence  string `json:"offence,omitempty"`
+	Where    string `json:"where,omitempty"`
+	Manifest string `json:"manifest_hash,omitempty"`
+	Compared bool   `json:"manifest_compared"`
+	Verdict  string `json:"verdict"`
+	*details
+}
+
+// details are there when the export holds.
+type details struct {
+	Election    string            `json:"election"`
+	Commune     ledger.Commune    `json:"commune"`
+	Origin      string            `json:"origin"`
+	Entries     uint64            `json:"entries"`
+	Head        string            `json:"head"`
+	Root        string            `json:"root"`
+	Signatures  uint64            `json:"signatures"`
+	Statements  map[string]uint64 `json:"statements"`
+	Bureaux     int               `json:"bureaux"`
+	Admitted    uint64            `json:"admitted"`
+	Conflicts   []conflict        `json:"conflicts"`
+	Evidence    []uint64          `json:"evidence"`
+	Double      [][]record        `json:"double_admissions"`
+	Anchors     int               `json:"anchors"`
+	Anchored    uint64            `json:"anchored_size"`
+	Cosigners   int               `json:"cosigners"`
+	Certificate bool              `json:"certificate"`
+	TookSeconds float64           `json:"took_seconds"`
+}
+
+type conflict struct {
+	Entry     uint64              `json:"entry"`
+	Statement int                 `json:"statement"`
+	Kind      string              `json:"kind"`
+	Bureau    ledger.BureauNumber `json:"bureau"`
+	Validity  ledger.Validity     `json:"validity"`
+	Class     ledger.Class        `json:"class"`
+	Against   uint64              `json:"against"`
+}
+
+type record struct {
+	Right    string              `json:"right"`
+	Entry    uint64              `json:"entry"`
+	Bureau   ledger.BureauNumber `json:"bureau"`
+	Session  string              `json:"session"`
+	Sequence uint64              `json:"sequence"`
+}
+
+func (r *result) writeJSON(w io.Writer) error {
+	s := summary{Holds: r.err == nil, Compared: r.compared, Verdict: r.verdict()}
+	if r.export != nil {
+		s.Manifest = r.export.Hash.String()
+	}
+	var o *ledger.Offended
+	if errors.As(r.err, &o) {
+		s.Offence, s.Where = o.Error(), o.Where
+	}
+	if r.err == nil {
+		s.details = r.details()
+	}
+	if err := json.NewEncoder(w).Encode(s); err != nil {
+		return fmt.Errorf("encode summary: %w", err)
+	}
+	return nil
+}
+
+func (r *result) details() *details {
+	p := r.report
+	d := &details{
+		Election: p.Election, Commune: p.Commune, Origin: p.Origin, Entries: p.Entries, Head: p.Head.String(), Root: p.Root.String(),
+		Signatures: p.Signatures, Statements: map[string]uint64{}, Bureaux: p.Bureaux, Admitted: p.Admitted, Conflicts: []conflict{},
+		Evidence: append([]uint64{}, p.Evidence...), Double: [][]record{}, Anchors: p.Anchors, Anchored: p.Anchored, Cosigners: p.Cosigners,
+		Certificate: p.Certificate, TookSeconds: r.took.Seconds(),
+	}
+	for k, n := range p.Statements {
+		d.Statements[k.String()] = n
+	}
+	for _, c := range p.Conflicts {
+		d.Conflicts = append(d.Conflicts, conflict{c.Position, c.Index, c.Kind.String(), c.Author.Bureau, c.Verdict.Validity, c.Verdict.Class, c.Verdict.Against})
+	}
+	for _, x := range p.Double {
+		var rs []record
+		for _, a := range x.Records {
+			rs = append(rs, record{x.Kind.String(), a.Position, a.Bureau, hex.EncodeToString(a.ID.Session[:]), a.ID.Sequence})
+		}
+		d.Double = append(d.Double, rs)
+	}
+	return d
+}

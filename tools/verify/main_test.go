@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"pointage/ledger"
+	"pointage/ledger/election"
+	"pointage/ledger/ledgertest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"verify": func() { os.Exit(run()) }})
+}
+
+func write(tb testing.TB, dir string, files map[string][]byte) {
+	tb.Helper()
+	for name, b := range files {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			tb.Fatal(err)
+		}
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+func TestScripts(t *testing.T) {
+	full, double := ledgertest.NewDay(t, 3, 12, nil), ledgertest.NewDay(t, 3, 12, nil)
+	ledgertest.Full(full)
+	one, two := double.Started(1), double.Started(2)
+	one.Put(ledgertest.Admission(0))
+	two.Put(ledgertest.Admission(0))
+	exports := map[string]map[string][]byte{"full": full.Export(), "double": double.Export()}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			for name, files := range exports {
+				write(t, filepath.Join(env.WorkDir, name), files)
+			}
+			env.Setenv("MANIFEST", election.Hash(full.File).String())
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"flip": flip, "lastline": lastLine},
+	})
+}
+
+// flip changes one bit: flip FILE OFFSET.
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	b, err := os.ReadFile(path)
+	ts.Check(err)
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b[at] ^= 1
+	ts.Check(os.WriteFile(path, b, 0o600))
+}
+
+// lastLine compares how the last line of standard output begins: lastline TEXT.
+func lastLine(ts *testscript.TestScript, _ bool, args []string) {
+	lines := strings.Split(strings.TrimSuffix(ts.ReadFile("stdout"), "\n"), "\n")
+	if got := lines[len(lines)-1]; !strings.HasPrefix(got, args[0]) {
+		ts.Fatalf("last line %q does not begin with %q", got, args[0])
+	}
+}
+
+func TestInterruptedVerificationSaysNothing(t *testing.T) {
+	d := ledgertest.NewDay(t, 2, 4, nil)
+	ledgertest.Short(d)
+	dir := t.TempDir()
+	write(t, dir, d.Export())
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	var stdout, stderr bytes.Buffer
+	if code := command(ctx, []string{dir}, &stdout, &stderr); code != exitInterrupted || stdout.Len() > 0 {
+		t.Errorf("code %d, output %q, %q", code, &stdout, &stderr)
+	}
+}
+
+// largeDay is an export of about n entries, one admission each, of 20 bureaux.
+func largeDay(tb testing.TB, n int) map[string][]byte {
+	const bureaux = 20
+	d := ledgertest.NewDay(tb, bureaux, n, nil)
+	chains := make([]*ledgertest.Chain, bureaux)
+	for i := range chains {
+		chains[i] = d.Started(ledger.BureauNumber(i + 1))
+	}
+	for i := range n {
+		chains[i%bureaux].Put(ledgertest.Admission(i))
+	}
+	return d.Export()
+}
+
+// BenchmarkVerify replays 10,000 entries and compares the signatures it checks per second with
+// what crypto/ed25519 alone checks on the same cores.
+func BenchmarkVerify(b *testing.B) {
+	dir := b.TempDir()
+	write(b, dir, largeDay(b, 10_000))
+	bare := bareRate(20_000)
+	b.ResetTimer()
+	signatures := uint64(0)
+	for b.Loop() {
+		r := verify(b.Context(), options{dir: dir}, os.Stderr)
+		if r.err != nil {
+			b.Fatal(r.err)
+		}
+		signatures += r.report.Signatures
+	}
+	rate := float64(signatures) / b.Elapsed().Seconds()
+	b.ReportMetric(rate, "signatures/s")
+	b.ReportMetric(bare, "bare/s")
+	b.ReportMetric(rate/bare, "of-bare")
+}
+
+// bareRate is how many signatures a second all cores check together.
+func bareRate(n int) float64 {
+	key := ledgertest.Key("bare")
+	msg := make([]byte, 160)
+	sig := ed25519.Sign(key, msg)
+	cores := runtime.GOMAXPROCS(0)
+	started := time.Now()
+	var wg sync.WaitGroup
+	for range cores {
+		wg.Go(func() {
+			for range n / cores {
+				if !ed25519.Verify(key.Public().(ed25519.PublicKey), msg, sig) {
+					panic("a signature just made does not hold")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return float64(n) / time.Since(started).Seconds()
+}
