@@ -86,7 +86,7 @@ type keepAlive struct {
 // run answers the other side and asks it for signs of life, until the connection ends or is found dead.
 func (k *keepAlive) run() error {
 	h := k.l.h
-	k.due = h.now() + k.interval()
+	// due is 0: the first ping goes at once, for the round trip that the next handshake's patience is measured by.
 	for {
 		if err := k.in.SetReadDeadline(h.epoch.Add(time.Duration(k.due))); err != nil {
 			return err
