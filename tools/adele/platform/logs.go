@@ -64,8 +64,13 @@ func readPath(path string) ([]Log, error) {
 	if !info.IsDir() {
 		return readList(path)
 	}
+	// WalkDir does not enter a link, not even the one that it is given.
+	root, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, fmt.Errorf("read logs: %w", err)
+	}
 	var logs []Log
-	err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.Name() != "log.vkey" {
 			return err
 		}

@@ -144,7 +144,11 @@ func TestOneLogKeyStandsForTenEpochs(t *testing.T) {
 	}
 	file := write(filepath.Join(commune, "log.vkey"), log.VKey+"\n")
 	write(filepath.Join(commune, "origin"), log.Origin+"\n")
-	logs, err := ReadLogs(dir, file)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	logs, err := ReadLogs(dir, file, link)
 	if err != nil || len(logs) != Epochs {
 		t.Fatalf("%d logs, %v", len(logs), err)
 	}
