@@ -22,7 +22,7 @@ const (
 	// memberCommand makes this program's binary one member of etcd.
 	memberCommand = "etcd-member"
 	// connectionsPerMember is how many connections the clients of one member
-	// share: with one per client, 256 clients get fewer insertions a second.
+	// share: with one each, 256 clients got half as many insertions a second.
 	connectionsPerMember = 4
 	// etcdQuota is the size at which etcd stops writing: the largest that its
 	// documentation advises, since its default of 2 GiB ends a long run.
