@@ -166,6 +166,27 @@ func line(name string, key ed25519.PrivateKey, hash uint32, seconds uint64, text
 	return "— " + name + " " + base64.StdEncoding.EncodeToString(raw) + "\n"
 }
 
+// withSpareBits sets one of the four bits of the line's base64 that stand for nothing.
+func withSpareBits(line string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	at := len(line) - len("==\n") - 1
+	return line[:at] + string(alphabet[strings.IndexByte(alphabet, line[at])+1]) + line[at+1:]
+}
+
+// answering is a witness that says the same to everybody.
+func answering(status int, kind, body string) *httptest.Server {
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Location", "/elsewhere")
+		w.Header()["Content-Type"] = nil
+		if kind != "" {
+			w.Header().Set("Content-Type", kind)
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}))
+}
+
 func TestAnswersAreJudgedByClass(t *testing.T) {
 	log := anchortest.NewLog(t, origin, 400)
 	cp := checkpoint(log, 400)
@@ -180,10 +201,7 @@ func TestAnswersAreJudgedByClass(t *testing.T) {
 	cosigner := ledger.CosignerKey(witness, public)
 	hash := cosigner.KeyHash()
 	good := line(witness, key, hash, 1_717_916_400, cp.Text())
-	// The last character before the padding carries four spare bits.
-	spare := strings.Replace(good, "==\n", "", 1)
-	last := strings.IndexByte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", spare[len(spare)-1])
-	spare = spare[:len(spare)-1] + string("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[last+1]) + "==\n"
+	spare := withSpareBits(good)
 	foreign := line("other.example/w", otherKey, 7, 1_717_916_400, cp.Text())
 
 	for name, test := range map[string]struct {
@@ -225,16 +243,7 @@ func TestAnswersAreJudgedByClass(t *testing.T) {
 		"broken":                        {500, "text/plain", "", anchor.ErrUnavailable},
 		"away":                          {503, "text/plain", "", anchor.ErrUnavailable},
 	} {
-		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			w.Header().Set("Location", "/elsewhere")
-			w.Header()["Content-Type"] = nil
-			if test.kind != "" {
-				w.Header().Set("Content-Type", test.kind)
-			}
-			w.WriteHeader(test.status)
-			_, _ = io.WriteString(w, test.body)
-		}))
+		web := answering(test.status, test.kind, test.body)
 		anchored, err := newClient(t, web.URL, cosigner.VKey()).Submit(t.Context(), cp, 0, log)
 		web.Close()
 		switch {
