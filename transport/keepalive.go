@@ -78,7 +78,7 @@ type keepAlive struct {
 	nonce    uint64 // of the ping under way
 	asked    int64  // when it was sent
 	waiting  bool   // for its answer, or for any other sign of life
-	sentThen uint64 // link.sent at the previous ping
+	sentThen uint64 // link.sent at the previous look
 	bulk     bool   // the ping under way waits behind bulk
 	due      int64  // when to look again
 }
@@ -133,6 +133,9 @@ func (k *keepAlive) look() error {
 	h := k.l.h
 	now, heard := h.now(), k.l.heard.Load()
 	poked := k.due == 0
+	sent := k.l.sent.Load()
+	bulk := sent-k.sentThen >= bulkBytes
+	k.sentThen = sent
 	if k.waiting && heard > k.asked {
 		k.waiting = false // the answer, or other bytes: an answer can wait behind bulk
 	}
@@ -145,7 +148,7 @@ func (k *keepAlive) look() error {
 		if now-k.asked >= int64(patience) {
 			return fmt.Errorf("no sign of life for %v", time.Duration(now-heard).Round(time.Millisecond))
 		}
-		k.due = k.asked + int64(patience)
+		k.due = min(now+int64(h.times.Ping), k.asked+int64(patience))
 		return nil
 	case !poked && now-heard < int64(h.times.Ping):
 		k.due = heard + k.interval() // bytes came meanwhile
@@ -154,11 +157,10 @@ func (k *keepAlive) look() error {
 	if h.surplus(k.l) {
 		return errors.New("another connection is in use")
 	}
-	sent := k.l.sent.Load()
-	k.bulk = sent-k.sentThen >= bulkBytes
-	k.sentThen, k.asked, k.waiting = sent, now, true
+	k.bulk, k.asked, k.waiting = bulk, now, true
 	k.nonce = rand.Uint64()
-	k.due = now + int64(h.times.PingTimeout)
+	// Sooner than the answer is overdue: other bytes, sent before a cut, may already have ended the waiting.
+	k.due = now + int64(min(h.times.Ping, h.times.PingTimeout))
 	return k.l.send(framePing, binary.BigEndian.AppendUint64(nil, k.nonce))
 }
 

@@ -111,26 +111,32 @@ func TestUnacceptedStreamsOfOneMemberLeaveRoom(t *testing.T) {
 }
 
 func TestFloodingMemberIsCutOffForAWhile(t *testing.T) {
-	a, b := pair(t, tcpLoopback)
-	_, id := testKey(t, 2)
-	decoded, err := peer.Decode(id)
-	if err != nil {
-		t.Fatal(err)
+	victim := start(t, 1, Config{Members: names(t, 1, 2), Limits: Limits{StreamsPerPeer: 8}})
+	serveEcho(t, victim)
+	members := names(t, 1)
+	members[0].Addrs = victim.Addrs()
+	flooder := start(t, 2, Config{Members: members})
+	flood(t, flooder, victim.Self(), echo, 8) // all that it may have; beyond that it is refused
+	for range 100 * refusedBurst {
+		if victim.Refused().Floods > 0 {
+			break
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		if c, err := flooder.Dial(ctx, victim.Self(), echo); err == nil {
+			_, _ = c.Write([]byte("x"))
+			_ = c.Close()
+		}
+		cancel()
 	}
-	for range refusedBurst + refusedPerSecond {
-		a.refusedStream(decoded)
+	await(t, "cut off", func() bool { return len(flooder.Connected()) == 0 && len(victim.Connected()) == 0 })
+	if r := victim.Refused(); r.Floods != 1 || r.Streams < refusedBurst {
+		t.Errorf("refused %+v, want one flood of more than %d streams", r, refusedBurst)
 	}
-	await(t, "cut off", func() bool { return len(b.Connected()) == 0 && len(a.Connected()) == 0 })
-	if a.Refused().Floods != 1 {
-		t.Errorf("%d floods counted, want 1", a.Refused().Floods)
-	}
-	if a.allowed(decoded) {
-		t.Error("the flooder is still let in")
-	}
-	a.mu.Lock()
-	until := a.only().banned
-	a.mu.Unlock()
-	if left := time.Until(until); left <= 0 || left > floodPenalty {
+	await(t, "redialled and refused", func() bool { return victim.Refused().Strangers > 0 })
+	victim.mu.Lock()
+	left := time.Until(victim.only().banned)
+	victim.mu.Unlock()
+	if left <= 0 || left > floodPenalty {
 		t.Errorf("refused for another %v, want at most %v", left, floodPenalty)
 	}
 }

@@ -27,8 +27,9 @@ type link struct {
 
 	ready bool // the other side has greeted; Host.mu guards it
 
-	wmu sync.Mutex     // guards writing to out
-	out network.Stream // the control stream; set before the first write
+	wmu     sync.Mutex     // guards writing to out, and what follows
+	out     network.Stream // the control stream; set before the first write
+	greeted bool           // the greeting has been read: from now on poke may cut the reading short
 
 	streams atomic.Int32  // streams given out that are still open
 	sent    atomic.Uint64 // bytes of those
@@ -94,9 +95,14 @@ func (l *link) serve() {
 	l.shut()
 	l.h.lapse(l)
 	close(l.ended)
-	if was && l.h.ctx.Err() == nil {
+	switch {
+	case l.h.ctx.Err() != nil:
+	case was:
 		l.h.log.Info("connection lost", "peer", l.m.name, "addr", l.conn.RemoteMultiaddr().String(),
 			"after", time.Since(l.since).Round(time.Millisecond), "err", err)
+	default:
+		l.h.log.Debug("connection ended before its greeting", "peer", l.m.name,
+			"addr", l.conn.RemoteMultiaddr().String(), "err", err)
 	}
 }
 
@@ -125,6 +131,9 @@ func (l *link) converse() error {
 	if err := l.h.learnGreeting(l.m, payload); err != nil {
 		return fmt.Errorf("read greeting: %w", err)
 	}
+	l.wmu.Lock()
+	l.greeted = true
+	l.wmu.Unlock()
 	l.h.settle(l)
 	return (&keepAlive{l: l, frames: frames, in: s, quota: quota{burst: 4 * framesPerSecond, perSecond: framesPerSecond}}).run()
 }
@@ -199,7 +208,7 @@ func (l *link) poke() {
 	l.poked.Store(true)
 	l.wmu.Lock()
 	defer l.wmu.Unlock()
-	if l.out != nil {
+	if l.greeted {
 		_ = l.out.SetReadDeadline(time.Now()) // an ended stream wakes its reader anyway
 	}
 }

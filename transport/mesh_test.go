@@ -99,8 +99,37 @@ func TestDuplicateConnectionsAreClosed(t *testing.T) {
 	})
 }
 
-// BenchmarkMesh measures what idle machines in one process cost, fully connected: bytes resident and goroutines for each
-// connection's end and machine, and CPU for each second and machine.
+func TestLargeMembershipConnectsWhereItIsUsed(t *testing.T) {
+	members := names(t, 1, 2, 3)
+	var hosts []*Host
+	for n := 1; n <= 3; n++ {
+		h := start(t, n, Config{Members: members, Limits: Limits{Mesh: 1}})
+		members[n-1].Addrs = h.Addrs()
+		hosts = append(hosts, h)
+	}
+	serveEcho(t, hosts[0])
+	// Three knows everyone's address; it uses one only.
+	if err := sendAndHear(dial(t, hosts[2], hosts[0].Self(), echo), []byte("used")); err != nil {
+		t.Fatal(err)
+	}
+	if got := hosts[2].Connected(); len(got) != 1 || got[0] != hosts[0].Self() {
+		t.Errorf("three is connected with %v, want only %s", got, hosts[0].Self())
+	}
+	// Two has no address of three, nor three a reason to call: one tells two where it is.
+	if err := hosts[1].SetAddrs(hosts[0].Self(), hosts[0].Addrs()); err != nil {
+		t.Fatal(err)
+	}
+	serveEcho(t, hosts[2])
+	if err := sendAndHear(dial(t, hosts[1], hosts[0].Self(), echo), []byte("used")); err != nil {
+		t.Fatal(err)
+	}
+	if err := sendAndHear(dial(t, hosts[1], hosts[2].Self(), echo), []byte("found")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// BenchmarkMesh measures what idle machines in one process cost, fully connected: memory resident, goroutines a machine,
+// and cores kept busy by the keep-alive alone.
 func BenchmarkMesh(b *testing.B) {
 	for name, listen := range map[string]string{"tcp": tcpLoopback, "quic": quicLoopback} {
 		for _, n := range []int{2, 30} {
@@ -108,17 +137,57 @@ func BenchmarkMesh(b *testing.B) {
 				began := time.Now()
 				hosts := startMesh(b, n, listen)
 				defer closeAll(b, hosts)
-				b.ReportMetric(time.Since(began).Seconds(), "s-to-mesh")
-				b.ReportMetric(float64(runtime.NumGoroutine())/float64(n), "goroutines/host")
-				runtime.GC()
-				b.ReportMetric(resident(b), "MiB-resident")
-				const idle = 5 * time.Second
-				used := cpu(b)
-				<-time.After(idle)
-				b.ReportMetric((cpu(b)-used).Seconds()/idle.Seconds(), "cores-idle")
+				b.ReportMetric(time.Since(began).Seconds(), "s-to-connect")
+				reportIdle(b, n)
 			})
 		}
 	}
+}
+
+// BenchmarkStar measures the same for a membership too large for a mesh, where one machine has a stream to each other
+// one, as a leader has.
+func BenchmarkStar(b *testing.B) {
+	const n = 120
+	var numbers []int
+	for i := 1; i <= n; i++ {
+		numbers = append(numbers, i)
+	}
+	members := names(b, numbers...)
+	for name, listen := range map[string]string{"tcp": tcpLoopback, "quic": quicLoopback} {
+		b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+			began := time.Now()
+			hub := start(b, 1, Config{Listen: []string{listen}, Members: members})
+			for i := 2; i <= n; i++ {
+				h := start(b, i, Config{Listen: []string{listen}, Members: members})
+				serveEcho(b, h)
+				if err := hub.SetAddrs(h.Self(), h.Addrs()); err != nil {
+					b.Fatal(err)
+				}
+				c, err := hub.Dial(b.Context(), h.Self(), echo)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer c.Close()
+				if err := sendAndHear(c, []byte("open")); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(time.Since(began).Seconds(), "s-to-connect")
+			reportIdle(b, n)
+		})
+	}
+}
+
+// reportIdle reports what n idle machines cost.
+func reportIdle(b *testing.B, n int) {
+	b.Helper()
+	b.ReportMetric(float64(runtime.NumGoroutine())/float64(n), "goroutines/host")
+	runtime.GC()
+	b.ReportMetric(resident(b), "MiB-resident")
+	const idle = 5 * time.Second
+	used := cpu(b)
+	<-time.After(idle)
+	b.ReportMetric((cpu(b)-used).Seconds()/idle.Seconds(), "cores-idle")
 }
 
 // resident returns the process's resident memory in MiB.
