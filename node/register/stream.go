@@ -46,7 +46,7 @@ var (
 	// writes.
 	ErrMalformed = errors.New("malformed register")
 	// ErrKey says that the key at hand does not open the file.
-	ErrKey = errors.New("this key does not open it: it belongs to another bureau, or to another election")
+	ErrKey = errors.New("this key does not open it, since it was sealed for others: take the files from this bureau's own key")
 	// ErrForeign says that the file is of another commune, election or kind.
 	ErrForeign = errors.New("it belongs to another election")
 )
@@ -250,7 +250,7 @@ func readBinding(s *cryptobyte.String, want Binding) error {
 	}
 	got := Binding{Election: string(name), Commune: ledger.Commune(commune), Live: live == 1}
 	if got != want {
-		return fmt.Errorf("%w: it is of %v, this bureau needs %v", ErrForeign, got, want)
+		return fmt.Errorf("%w: it is of %v, this bureau needs %v: take the files from this bureau's own key", ErrForeign, got, want)
 	}
 	return nil
 }

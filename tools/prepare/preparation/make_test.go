@@ -397,24 +397,33 @@ func TestWrittenListIsReadBack(t *testing.T) {
 }
 
 // BenchmarkMake90000 is a list of 90,000 rows imported, divided over 101
-// bureaux, numbered and sealed with all keys.
+// bureaux, numbered and sealed with all keys: with the passphrases of a real
+// election, whose scrypt is most of the cost, and with a simulation's.
 func BenchmarkMake90000(b *testing.B) {
 	var text bytes.Buffer
 	if err := Synthetic(&text, 1, 21004, 90_000); err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		list, bad, err := Import(b.Context(), bytes.NewReader(text.Bytes()), Rules{Commune: 21004})
-		if err != nil || len(bad) > 0 {
-			b.Fatal(err, bad)
-		}
-		if err := errors.Join(list.Divide(0), list.Number(ledger.Complement)); err != nil {
-			b.Fatal(err)
-		}
-		o := testOrder(list)
-		if _, err := Make(b.Context(), filepath.Join(b.TempDir(), "election"), o); err != nil {
-			b.Fatal(err)
-		}
+	for _, simulation := range []bool{false, true} {
+		b.Run(map[bool]string{false: "letters", true: "simulation"}[simulation], func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				list, bad, err := Import(b.Context(), bytes.NewReader(text.Bytes()), Rules{Commune: 21004})
+				if err != nil || len(bad) > 0 {
+					b.Fatal(err, bad)
+				}
+				if err := errors.Join(list.Divide(0), list.Number(ledger.Complement)); err != nil {
+					b.Fatal(err)
+				}
+				dir := b.TempDir()
+				o := testOrder(list)
+				if o.Simulation = simulation; !simulation {
+					o.Passphrases = filepath.Join(dir, "letters.csv")
+				}
+				if _, err := Make(b.Context(), filepath.Join(dir, "election"), o); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
