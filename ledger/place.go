@@ -271,3 +271,16 @@ func stand(v View, s session, b *Batch, pos uint64) Verdict {
 	}
 	return Verdict{}
 }
+
+// Reanswer is the answer for a batch that has been through Place before, without any
+// effect: what became of it.
+func Reanswer(v View, b *Batch) Answer {
+	a := b.Header.Author
+	if p, ok := readBatch(v, a, b.Header.First); ok && p.identity == b.Header.Identity() {
+		return Answer{Status: Placed, Position: p.position, Verdicts: p.verdicts}
+	}
+	if v.Get(viewKey(keyParked, authorKey(a), beU64(b.Header.First))) != nil {
+		return Answer{Status: Parked}
+	}
+	return Answer{Status: Rejected, Reason: SessionClosed}
+}
