@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -59,6 +60,9 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case ctx.Err() != nil:
 		fmt.Fprintln(stderr, "prepare: interrupted, nothing was written")
 		return exitInterrupted
+	case errors.Is(err, syscall.ENOSPC):
+		fmt.Fprintf(stderr, "prepare: %v: free some, or give another place; nothing was written\n", err)
+		return exitRefused
 	case errors.As(err, &wrong), errors.Is(err, errTaken):
 		fmt.Fprintf(stderr, "prepare: %v\n", err)
 		return exitUsage
