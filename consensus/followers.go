@@ -14,6 +14,8 @@ const (
 	rpcsInFlight = 4                // appends under way to one follower: DESIGN.md, "Timing"
 	pooledLinks  = 2                // idle connections kept per follower and lane
 	heldFor      = time.Second      // how often a held call looks whether it is still wanted
+	paceAfter    = 16               // appends with nothing to say, one within pacePause of the other, are let through
+	pacePause    = 2 * time.Millisecond
 )
 
 var errNoLongerLeading = errors.New("no longer leading")
@@ -249,6 +251,9 @@ type pipeline struct {
 	// Owned by Raft's sending goroutine.
 	commit uint64    // commit index last sent
 	sent   time.Time // when
+	// appends not sent since, and when the last of them was
+	skipped int
+	skip    time.Time
 
 	out                   chan raft.AppendFuture
 	closed, failed, ended chan struct{}
@@ -264,10 +269,33 @@ func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.App
 	default:
 	}
 	if len(args.Entries) == 0 && args.LeaderCommitIndex == p.commit && time.Since(p.sent) < p.idle {
+		p.pace()
 		return nil, nil
 	}
-	p.commit, p.sent = args.LeaderCommitIndex, time.Now()
+	p.commit, p.sent, p.skipped = args.LeaderCommitIndex, time.Now(), 0
 	return p.AppendPipeline.AppendEntries(args, resp)
+}
+
+// pace slows down a caller that asks again and again in vain: a leadership transfer does while it waits for the follower's
+// answer, which with Raft's own transport takes as long as its messages do.
+func (p *pipeline) pace() {
+	if time.Since(p.skip) < pacePause {
+		p.skipped++
+	} else {
+		p.skipped = 0
+	}
+	p.skip = time.Now()
+	if p.skipped < paceAfter {
+		return
+	}
+	pause := time.NewTimer(pacePause)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-p.failed:
+	case <-p.closed:
+	}
+	p.skip = time.Now()
 }
 
 // Consumer is part of raft.AppendPipeline.

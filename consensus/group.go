@@ -46,6 +46,7 @@ type Group struct {
 
 	mu      sync.Mutex
 	engine  *engine // nil between two lives
+	trouble error   // why the last life ended, while there is none
 	fault   error   // why there will be no other
 	changed chan struct{}
 	seen    view
@@ -116,7 +117,7 @@ func (g *Group) open() error {
 	if err != nil {
 		return errors.Join(err, g.closeListeners())
 	}
-	if err := g.stores.stable.Set(keyServer, []byte(g.id)); err != nil {
+	if err := g.stores.set(keyServer, []byte(g.id)); err != nil {
 		return errors.Join(fmt.Errorf("write identity of store: %w", err), e.retire(), g.closeListeners())
 	}
 	g.adopt(e)
@@ -133,7 +134,10 @@ func (g *Group) adopt(e *engine) {
 		}
 		return false
 	}))
-	g.setEngine(e, nil)
+	g.mu.Lock()
+	g.engine, g.trouble = e, nil
+	g.mu.Unlock()
+	g.publish()
 	g.goroutine.Go(func() {
 		for {
 			select {
@@ -184,14 +188,17 @@ func (g *Group) run(cancel context.CancelFunc) {
 			}
 		}
 		reason, forGood := e.verdict()
-		g.setEngine(nil, nil)
+		g.mu.Lock()
+		g.engine, g.trouble = nil, reason
+		g.mu.Unlock()
+		g.publish()
 		errs = append(errs, e.retire())
 		if g.isClosing() {
 			break
 		}
 		g.cfg.Logger.Error("group member cut itself off", "server", g.id, "error", reason)
 		if forGood {
-			g.setEngine(nil, reason)
+			g.fail(reason)
 			break
 		}
 		g.revive()
@@ -221,8 +228,7 @@ func (g *Group) revive() {
 			}
 		}
 		if errors.Is(err, ErrDamaged) {
-			g.setEngine(nil, err)
-			g.cfg.Logger.Error("group member stopped", "server", g.id, "error", err)
+			g.fail(err)
 			return
 		}
 		select {
@@ -247,11 +253,13 @@ func (g *Group) current() *engine {
 	return g.engine
 }
 
-func (g *Group) setEngine(e *engine, fault error) {
+// fail ends the group's part for good, but for Close.
+func (g *Group) fail(err error) {
 	g.mu.Lock()
-	g.engine, g.fault = e, fault
+	g.engine, g.fault = nil, err
 	g.mu.Unlock()
 	g.publish()
+	g.cfg.Logger.Error("group member stopped for good", "server", g.id, "error", err)
 }
 
 // usable returns the engine if proposals can be given to it, or why not.

@@ -196,6 +196,9 @@ func (g *Group) wantedLeader(s situation) *server {
 func (g *Group) transfer(e *engine, target server) error {
 	err := e.raft.LeadershipTransferToServer(raft.ServerID(target.id), raft.ServerAddress(target.peer)).Error()
 	if err == nil && !e.leading() {
+		g.mu.Lock()
+		g.history.note(target.id, time.Now()) // it may lose its lead before this machine hears of it
+		g.mu.Unlock()
 		g.cfg.Logger.Info("leadership transferred", "to", target.id)
 		return nil
 	}

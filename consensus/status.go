@@ -110,16 +110,19 @@ func (g *Group) stateLocked() State {
 func (g *Group) Status() Status {
 	g.mu.Lock()
 	s := Status{ID: g.id, State: g.stateLocked(), LeaderChanges: g.history.changes}
-	e := g.engine
+	e, fault := g.engine, g.trouble
 	if g.fault != nil {
-		s.Fault = g.fault.Error()
+		fault = g.fault
 	}
 	g.mu.Unlock()
+	if e != nil && fault == nil {
+		fault, _ = e.verdict()
+	}
+	if fault != nil {
+		s.Fault = fault.Error()
+	}
 	if e == nil {
 		return s
-	}
-	if reason, _ := e.verdict(); reason != nil && s.Fault == "" {
-		s.Fault = reason.Error()
 	}
 	leader := e.leader()
 	s.Leader = peerOf(leader)

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ type stores struct {
 	log    raft.LogStore
 	stable raft.StableStore
 	snaps  raft.SnapshotStore
+	gap    uint64 // at opening: checkBoltFile
 	close  func() error
 }
 
@@ -54,6 +56,10 @@ func openStores(dir string, logger hclog.Logger) (s *stores, err error) {
 		return nil, fmt.Errorf("create store: %w", err)
 	}
 	path := filepath.Join(dir, storeFile)
+	gap, err := checkBoltFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
 	bolt, err := raftboltdb.New(raftboltdb.Options{
 		Path:                    path,
 		MsgpackUseNewTimeFormat: true,
@@ -71,28 +77,57 @@ func openStores(dir string, logger hclog.Logger) (s *stores, err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open snapshots: %w", err), bolt.Close())
 	}
-	return &stores{log: bolt, stable: bolt, snaps: snaps, close: bolt.Close}, nil
+	return &stores{log: bolt, stable: bolt, snaps: snaps, gap: gap, close: bolt.Close}, nil
 }
 
 // fresh says whether the stores are new, and refuses those of another server than id, and new ones that existed before.
 func (s *stores) fresh(id string, existed bool) (bool, error) {
-	owner, err := s.stable.Get(keyServer)
+	owner, err := s.get(keyServer)
 	switch {
 	case err == nil && string(owner) != id:
 		return false, fmt.Errorf("%w: %s, not %s", ErrWrongStore, owner, id)
 	case err == nil:
 		return false, nil
-	case err.Error() != "not found": // raft's contract for a StableStore
+	case !isNotFound(err):
 		return false, fmt.Errorf("read identity of store: %w", err)
 	}
-	state, err := raft.HasExistingState(s.log, s.stable, s.snaps)
+	last, err := s.log.LastIndex()
 	if err != nil {
-		return false, fmt.Errorf("%w: read store: %w", ErrDamaged, err)
+		return false, fmt.Errorf("%w: read log: %w", ErrDamaged, err)
 	}
+	_, err = s.get(keyTerm)
+	if err != nil && !isNotFound(err) {
+		return false, fmt.Errorf("read term: %w", err)
+	}
+	state := last > 0 || err == nil
 	if !state && existed {
 		return false, fmt.Errorf("%w (server %s)", ErrStoreLost, id)
 	}
 	return !state, nil
+}
+
+// isNotFound is the contract of a raft.StableStore for a key that it doesn't have.
+func isNotFound(err error) bool { return err.Error() == "not found" }
+
+// set writes a stable value with its checksum, get compares it.
+func (s *stores) set(key, value []byte) error {
+	return s.stable.Set(key, binary.BigEndian.AppendUint32(bytes.Clone(value), stableSum(key, value)))
+}
+
+func (s *stores) get(key []byte) ([]byte, error) {
+	b, err := s.stable.Get(key)
+	if err != nil {
+		return nil, err
+	}
+	n := len(b) - crc32.Size
+	if n < 0 || binary.BigEndian.Uint32(b[n:]) != stableSum(key, b[:n]) {
+		return nil, fmt.Errorf("%w: checksum of %s differs", ErrDamaged, key)
+	}
+	return b[:n], nil
+}
+
+func stableSum(key, value []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
 }
 
 // restorable says whether the state machine is already past the newest snapshot, and refuses a log whose beginning is
@@ -110,8 +145,8 @@ func (s *stores) restorable(indexed Indexed) (skip bool, err error) {
 	if len(list) > 0 {
 		newest = list[0].Index
 	}
-	if first > newest+1 {
-		return false, fmt.Errorf("%w: the log begins at %d, the newest snapshot is at %d", ErrDamaged, first, newest)
+	if from := max(first, s.gap); from > newest+1 {
+		return false, fmt.Errorf("%w: nothing before entry %d, and the newest snapshot is at %d", ErrDamaged, from, newest)
 	}
 	return indexed != nil && newest > 0 && indexed.Applied() >= newest, nil
 }
@@ -203,7 +238,10 @@ func (d *disk) LastIndex() (uint64, error)  { return d.stores.log.LastIndex() }
 
 // GetLog returns the entry at an index, after its checksum has been compared.
 func (d *disk) GetLog(index uint64, entry *raft.Log) error {
-	err := d.read(index, entry)
+	err := errDiscarded
+	if !d.discarded() {
+		err = d.read(index, entry)
+	}
 	switch {
 	case err == nil:
 		return nil
@@ -280,9 +318,10 @@ func (d *disk) DeleteRange(from, to uint64) error {
 	if err != nil {
 		return fmt.Errorf("read log: %w", err)
 	}
+	head := first >= from
 	for from <= to {
 		a, b := from, to
-		if first >= from {
+		if head {
 			b = min(to, from+deleteChunk-1)
 			from = b + 1
 		} else {
@@ -296,22 +335,32 @@ func (d *disk) DeleteRange(from, to uint64) error {
 	return nil
 }
 
+// Set hides a failure to save the term, which would make Raft panic: the instance has been cut off and forgets that term
+// when it is dropped, and no message of that term can leave it.
 func (d *disk) Set(key, value []byte) error {
-	return d.write("write stable value", func() error { return d.stores.stable.Set(key, value) })
-}
-
-// SetUint64 hides a failure to save the term, which would make Raft panic: the instance has been cut off and forgets that
-// term when it is dropped, and no message of that term can leave it.
-func (d *disk) SetUint64(key []byte, value uint64) error {
-	err := d.write("write stable value", func() error { return d.stores.stable.SetUint64(key, value) })
-	if string(key) == string(keyTerm) {
+	err := d.write("write stable value", func() error { return d.stores.set(key, value) })
+	if bytes.Equal(key, keyTerm) {
 		return nil
 	}
 	return err
 }
 
-func (d *disk) Get(key []byte) ([]byte, error)       { return d.stores.stable.Get(key) }
-func (d *disk) GetUint64(key []byte) (uint64, error) { return d.stores.stable.GetUint64(key) }
+func (d *disk) SetUint64(key []byte, value uint64) error {
+	return d.Set(key, binary.BigEndian.AppendUint64(nil, value))
+}
+
+func (d *disk) Get(key []byte) ([]byte, error) { return d.stores.get(key) }
+
+func (d *disk) GetUint64(key []byte) (uint64, error) {
+	b, err := d.stores.get(key)
+	if err != nil {
+		return 0, err
+	}
+	if len(b) != 8 {
+		return 0, fmt.Errorf("%w: %s has %d bytes, not 8", ErrDamaged, key, len(b))
+	}
+	return binary.BigEndian.Uint64(b), nil
+}
 
 // probe writes something, to learn whether the disk takes writes.
 func (s *stores) probe() (err error) {
@@ -320,5 +369,5 @@ func (s *stores) probe() (err error) {
 			err = fmt.Errorf("%v", r)
 		}
 	}()
-	return s.stable.Set(keyProbe, []byte{1})
+	return s.set(keyProbe, []byte{1})
 }
