@@ -335,8 +335,12 @@ func (s *Store) Record(n ledger.BureauNumber, x ledger.Right) (out ledger.Record
 	return out, err
 }
 
-// AuthorPoint is where an author's chain stands in the ledger.
-func (s *Store) AuthorPoint(a ledger.Author) (p ledger.Point, ok bool, err error) {
-	err = s.read(func(r pebble.Reader) error { p, ok = ledger.AuthorPoint(&view{r}, a); return nil })
-	return p, ok, err
+// Has says whether the author's batches up to a sequence number have their places.
+func (s *Store) Has(a ledger.Author, next uint64) (has bool) {
+	err := s.read(func(r pebble.Reader) error {
+		p, ok := ledger.AuthorPoint(&view{r}, a)
+		has = ok && p.Next >= next
+		return nil
+	})
+	return has && err == nil
 }

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"pointage/ledger"
+	"pointage/node"
+)
+
+// initialise formats the media and writes the configuration.
+func initialise(_ context.Context, args []string, out io.Writer) error {
+	fs := flag.NewFlagSet("init", flag.ContinueOnError)
+	var cfg node.Config
+	dir := fs.String("dir", ".", "the bureau's directory, made if missing")
+	fs.StringVar(&cfg.Election, "election", "", "directory of the prepared election")
+	commune := fs.Uint("commune", 0, "INS code of the commune")
+	bureau := fs.Uint("bureau", 0, "number of the bureau")
+	fs.StringVar(&cfg.Keys, "keys", "", "the bureau's sealed keys file")
+	fs.StringVar(&cfg.PassphraseFile, "passphrase-file", "", "file with the passphrase; asked for when absent")
+	media := fs.String("media", "disk,key1,key2", "the disk's and the two keys' directories, under --dir when relative")
+	listen := fs.String("listen", "0.0.0.0:4001", "address to be reached at, host:port")
+	fs.StringVar(&cfg.API, "api", "127.0.0.1:8001", "loopback address of the bureau's own interface")
+	fs.BoolVar(&cfg.MDNS, "mdns", true, "look for the other bureaux on the same site")
+	if err := parse(fs, args, "pointage init --election out/election --commune 21014 --bureau 1 --keys keys.age --dir bureau-001"); err != nil {
+		return err
+	}
+	if cfg.Election == "" || *commune == 0 || *bureau == 0 || *bureau > 1<<16-1 || cfg.Keys == "" {
+		return usageError{errors.New("--election, --commune, --bureau and --keys are needed")}
+	}
+	for _, p := range []*string{&cfg.Election, &cfg.Keys, &cfg.PassphraseFile} {
+		if *p == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*p)
+		if err != nil {
+			return err
+		}
+		*p = abs
+	}
+	cfg.Commune, cfg.Bureau = ledger.Commune(*commune), ledger.BureauNumber(*bureau)
+	cfg.Media, cfg.Listen, cfg.Data = strings.Split(*media, ","), []string{*listen}, "data"
+	for _, m := range cfg.Media[:min(len(cfg.Media), 1)] { // the disk is always there, keys must be attached
+		if err := os.MkdirAll(under(*dir, m), 0o700); err != nil {
+			return err
+		}
+	}
+	pass, err := passphrase(cfg.PassphraseFile)
+	if err != nil {
+		return err
+	}
+	if err := node.Init(*dir, cfg, pass, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "bureau %d of commune %d is ready: pointage run --config %s\n", cfg.Bureau, cfg.Commune, filepath.Join(*dir, node.ConfigFile))
+	return nil
+}
+
+func under(dir, p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(dir, p)
+}
+
+// passphrase reads the file, or asks at the terminal without showing what is typed.
+func passphrase(file string) (string, error) {
+	if file != "" {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return "", fmt.Errorf("read the passphrase: %w", err)
+		}
+		return strings.TrimSpace(string(b)), nil
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		line, err := bufio.NewReader(io.LimitReader(os.Stdin, 4096)).ReadString('\n')
+		if err != nil && line == "" {
+			return "", errors.New("no passphrase: type it, or name its file with passphrase_file")
+		}
+		return strings.TrimSpace(line), nil
+	}
+	fmt.Fprint(os.Stderr, "Passphrase of the president: ")
+	b, err := term.ReadPassword(int(os.Stdin.Fd()))
+	fmt.Fprintln(os.Stderr)
+	return strings.TrimSpace(string(b)), err
+}
+
+// configured reads --config, and whatever other flags the subcommand has.
+func configured(fs *flag.FlagSet, args []string, example string) (node.Config, error) {
+	file := fs.String("config", node.ConfigFile, "the bureau's configuration")
+	if err := parse(fs, args, example); err != nil {
+		return node.Config{}, err
+	}
+	cfg, err := node.LoadConfig(*file)
+	if err != nil {
+		return cfg, usageError{err}
+	}
+	return cfg, nil
+}
+
+// run is a bureau's day.
+func run(ctx context.Context, args []string, out io.Writer) error {
+	cfg, err := configured(flag.NewFlagSet("run", flag.ContinueOnError), args, "pointage run --config bureau-001/bureau.toml")
+	if err != nil {
+		return err
+	}
+	pass, err := passphrase(cfg.PassphraseFile)
+	if err != nil {
+		return err
+	}
+	program, err := node.Program()
+	if err != nil {
+		return err
+	}
+	// A station shares its machine with a browser: memory counts more than the last core.
+	debug.SetGCPercent(50)
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	n, err := node.Start(cfg, node.Options{Passphrase: pass, Program: program, Logger: log})
+	if err != nil {
+		return err
+	}
+	addr, _ := n.API()
+	fmt.Fprintf(out, "bureau %d of commune %d serves at http://%s\n", cfg.Bureau, cfg.Commune, addr)
+	<-ctx.Done()
+	if err := n.Close(); err != nil {
+		return fmt.Errorf("close the bureau: %w", err)
+	}
+	fmt.Fprintln(out, "closed cleanly")
+	return nil
+}
+
+// ask sends one act to the running bureau.
+func ask(ctx context.Context, cfg node.Config, method, path string, in, out any) error {
+	token, err := os.ReadFile(filepath.Join(cfg.Data, node.TokenFile))
+	if err != nil {
+		return errNotRunning
+	}
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+cfg.API+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	client := http.Client{Timeout: time.Minute}
+	resp, err := client.Do(req)
+	if err != nil {
+		return errNotRunning
+	}
+	defer resp.Body.Close()
+	answer := io.LimitReader(resp.Body, 1<<20)
+	if resp.StatusCode != http.StatusOK {
+		var p struct {
+			Error string `json:"error"`
+		}
+		if json.NewDecoder(answer).Decode(&p) != nil || p.Error == "" {
+			p.Error = resp.Status
+		}
+		return errors.New(p.Error)
+	}
+	return json.NewDecoder(answer).Decode(out)
+}
+
+var errNotRunning = errors.New("the bureau does not run: start it with pointage run")
+
+func status(ctx context.Context, args []string, out io.Writer) error {
+	cfg, err := configured(flag.NewFlagSet("status", flag.ContinueOnError), args, "pointage status --config bureau-001/bureau.toml")
+	if err != nil {
+		return err
+	}
+	var s node.Status
+	if err := ask(ctx, cfg, http.MethodGet, "/status", struct{}{}, &s); err != nil {
+		return err
+	}
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(s)
+}
+
+// export asks the running bureau, or reads the directories of one that is stopped.
+func export(ctx context.Context, args []string, out io.Writer) error {
+	fs := flag.NewFlagSet("export", flag.ContinueOnError)
+	dir := fs.String("out", "", "directory to write the export to, new or an older export")
+	cfg, err := configured(fs, args, "pointage export --config bureau-001/bureau.toml --out export/21014")
+	if err != nil {
+		return err
+	}
+	if *dir == "" {
+		return usageError{errors.New("--out is needed")}
+	}
+	abs, err := filepath.Abs(*dir)
+	if err != nil {
+		return err
+	}
+	err = ask(ctx, cfg, http.MethodPost, "/export", map[string]string{"dir": abs}, &struct{}{})
+	if errors.Is(err, errNotRunning) {
+		err = node.ExportStopped(cfg, abs)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "exported to %s: go run ./tools/verify %s\n", abs, abs)
+	return nil
+}
+
+// doctor looks at a stopped machine; anything unfit is exit 1.
+func doctor(ctx context.Context, args []string, out io.Writer) error {
+	cfg, err := configured(flag.NewFlagSet("doctor", flag.ContinueOnError), args, "pointage doctor --config bureau-001/bureau.toml")
+	if err != nil {
+		return err
+	}
+	pass, err := passphrase(cfg.PassphraseFile)
+	if err != nil {
+		return err
+	}
+	unfit := 0
+	for _, f := range node.Doctor(ctx, cfg, pass) {
+		mark := "ok  "
+		if !f.OK {
+			mark, unfit = "BAD ", unfit+1
+		}
+		fmt.Fprintln(out, mark, f.What)
+	}
+	if unfit > 0 {
+		return fmt.Errorf("%d things to put right before the poll", unfit)
+	}
+	fmt.Fprintln(out, "fit for the poll")
+	return nil
+}
+
+func version(_ context.Context, _ []string, out io.Writer) error {
+	h, err := node.Program()
+	if err != nil {
+		return err
+	}
+	v := "unversioned"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		v = info.Main.Version
+	}
+	fmt.Fprintf(out, "pointage %s\nsha256 %v\n", v, h)
+	return nil
+}

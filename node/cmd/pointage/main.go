@@ -1,0 +1,99 @@
+// Command pointage is one bureau: it prepares its machine, runs the day, shows its
+// state and exports what experts verify.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// The exit codes: done; a fault; wrong words; Ctrl-C.
+const (
+	exitDone        = 0
+	exitFault       = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+const usage = `pointage is one polling station's electronic check-in.
+
+  pointage init    --election DIR --commune 21014 --bureau 1 --keys FILE --dir DIR   prepare this machine
+  pointage run     --config bureau.toml       open the media and serve the bureau until Ctrl-C
+  pointage status  --config bureau.toml       how the running bureau stands
+  pointage export  --config bureau.toml --out DIR   what experts verify (principal bureau or deputy)
+  pointage doctor  --config bureau.toml       is this machine fit for tomorrow?
+  pointage version                            this program and its hash
+
+Example:  pointage run --config bureau-001/bureau.toml
+Each subcommand has --help.`
+
+type command func(ctx context.Context, args []string, out io.Writer) error
+
+var commands = map[string]command{
+	"init": initialise, "run": run, "status": status, "export": export, "doctor": doctor, "version": version,
+}
+
+func main() { os.Exit(answer(os.Args[1:])) }
+
+// answer runs one subcommand; whatever goes wrong is one line.
+func answer(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(args) == 0 || args[0] == "--help" || args[0] == "-h" || args[0] == "help" {
+		fmt.Println(usage)
+		return exitDone
+	}
+	c, ok := commands[args[0]]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "pointage: unknown subcommand %q; see pointage --help\n", args[0])
+		return exitUsage
+	}
+	err := c(ctx, args[1:], os.Stdout)
+	var wrong usageError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, flag.ErrHelp):
+		return exitDone
+	case errors.As(err, &wrong):
+		fmt.Fprintf(os.Stderr, "pointage %s: %v; see pointage %s --help\n", args[0], err, args[0])
+		return exitUsage
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
+	}
+	fmt.Fprintf(os.Stderr, "pointage %s: %v\n", args[0], err)
+	return exitFault
+}
+
+// errInterrupted ends a run that Ctrl-C ended cleanly.
+var errInterrupted = errors.New("interrupted")
+
+// usageError is a wrong word on the command line.
+type usageError struct{ error }
+
+// parse reads flags; it prints help itself and turns what is wrong into one line.
+func parse(fs *flag.FlagSet, args []string, example string) error {
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Printf("Usage of pointage %s:\n", fs.Name())
+		fs.SetOutput(os.Stdout)
+		fs.PrintDefaults()
+		fmt.Println("Example:  " + example)
+		return err
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	if fs.NArg() > 0 {
+		return usageError{fmt.Errorf("unexpected word %q", fs.Arg(0))}
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a bureau needs on the evening before.
+const (
+	// wantFree is the free space for a day with a wide margin, in bytes.
+	wantFree = 512 << 20
+	// maxSkew is how far the clock may be from ADELE's: only what people read
+	// depends on it.
+	maxSkew = 2 * time.Minute
+	// probeTimeout bounds one probe.
+	probeTimeout = 3 * time.Second
+)
+
+// Finding is one thing that Doctor looked at.
+type Finding struct {
+	OK   bool
+	What string
+}
+
+// Doctor says whether a stopped bureau is fit for tomorrow: configuration, keys, ports, disk
+// space, clock, media and peers. It changes nothing.
+func Doctor(ctx context.Context, cfg Config, passphrase string) []Finding {
+	var out []Finding
+	add := func(ok bool, format string, args ...any) {
+		out = append(out, Finding{ok, fmt.Sprintf(format, args...)})
+	}
+	p, err := ReadPrepared(cfg.Election, cfg.Commune)
+	if err != nil {
+		add(false, "election: %v", err)
+		return out
+	}
+	add(true, "election: %s, commune %d, %d electors, %d bureaux", p.Manifest.Election, cfg.Commune, p.Commune.Electors, len(p.Commune.Bureaux))
+	if k, _, err := p.OpenKeys(cfg.Keys, passphrase, cfg.Bureau); err != nil {
+		add(false, "keys: %v", err)
+	} else if r, err := p.OpenRegister(k.Identity); err != nil {
+		add(false, "register: %v", err)
+	} else {
+		add(true, "keys and register open: %d electors", r.Len())
+		r.Close()
+	}
+	out = append(out, media(cfg)...)
+	out = append(out, free(cfg)...)
+	out = append(out, ports(cfg)...)
+	out = append(out, clock(ctx, cfg, p))
+	return append(out, reachable(ctx, cfg)...)
+}
+
+func media(cfg Config) (out []Finding) {
+	there := 0
+	for i, m := range cfg.Media {
+		if st, err := os.Stat(m); err != nil || !st.IsDir() {
+			out = append(out, Finding{true, fmt.Sprintf("medium %d: %s is not attached", i, m)})
+			continue
+		}
+		there++
+		f, err := os.CreateTemp(m, ".doctor-*")
+		if err != nil {
+			out = append(out, Finding{false, fmt.Sprintf("medium %d: %s can't be written: %v", i, m, err)})
+			continue
+		}
+		_, err = f.Write([]byte("pointage"))
+		start := time.Now()
+		if err == nil {
+			err = f.Sync()
+		}
+		took := time.Since(start)
+		f.Close()
+		os.Remove(f.Name())
+		out = append(out, Finding{err == nil, fmt.Sprintf("medium %d: %s, one write made durable in %v", i, m, took.Round(time.Microsecond))})
+	}
+	return append(out, Finding{there >= 2, fmt.Sprintf("media: %d of 3 attached, a bureau opens with two", there)})
+}
+
+func free(cfg Config) (out []Finding) {
+	for _, dir := range append([]string{filepath.Dir(cfg.Data)}, cfg.Media...) {
+		var st unix.Statfs_t
+		if unix.Statfs(dir, &st) != nil {
+			continue
+		}
+		n := st.Bavail * uint64(st.Bsize)
+		out = append(out, Finding{n >= wantFree, fmt.Sprintf("disk: %d MiB free at %s, %d wanted", n>>20, dir, wantFree>>20)})
+	}
+	return out
+}
+
+func ports(cfg Config) (out []Finding) {
+	for _, a := range append([]string{cfg.API}, cfg.Listen...) {
+		if strings.HasPrefix(a, "/") {
+			a = hostPort(a)
+		}
+		l, err := net.Listen("tcp", a)
+		if err != nil {
+			out = append(out, Finding{false, fmt.Sprintf("port: %s can't be listened at: %v", a, err)})
+			continue
+		}
+		l.Close()
+		out = append(out, Finding{true, fmt.Sprintf("port: %s is free", a)})
+	}
+	return out
+}
+
+// hostPort is the host:port of a multiaddr such as /ip4/0.0.0.0/tcp/4001.
+func hostPort(multiaddr string) string {
+	p := strings.Split(multiaddr, "/")
+	if len(p) < 5 {
+		return multiaddr
+	}
+	return net.JoinHostPort(p[2], p[4])
+}
+
+func clock(ctx context.Context, cfg Config, p *Prepared) Finding {
+	url := p.Manifest.Witnesses[0].URL
+	if cfg.Witness != "" {
+		url = cfg.Witness
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return Finding{false, fmt.Sprintf("ADELE: %v", err)}
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return Finding{true, fmt.Sprintf("ADELE: %s does not answer; the bureau works without it, the clock was not compared", url)}
+	}
+	defer resp.Body.Close()
+	if _, err := io.CopyN(io.Discard, resp.Body, 1<<20); err != nil && err != io.EOF {
+		return Finding{false, fmt.Sprintf("ADELE: %v", err)}
+	}
+	at, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		return Finding{true, "ADELE: answers; it tells no time, the clock was not compared"}
+	}
+	skew := time.Since(at).Round(time.Second)
+	return Finding{skew.Abs() <= maxSkew, fmt.Sprintf("clock: %v from ADELE's, at most %v", skew, maxSkew)}
+}
+
+func reachable(ctx context.Context, cfg Config) (out []Finding) {
+	for _, p := range cfg.Peers {
+		ok := false
+		for _, a := range p.Addresses {
+			if strings.HasPrefix(a, "/") {
+				a = hostPort(a)
+			}
+			d := net.Dialer{Timeout: probeTimeout}
+			if c, err := d.DialContext(ctx, "tcp", a); err == nil {
+				c.Close()
+				ok = true
+				break
+			}
+		}
+		what := "answers"
+		if !ok {
+			what = "does not answer (it may not be up yet)"
+		}
+		out = append(out, Finding{true, fmt.Sprintf("bureau %d: %s", p.Bureau, what)})
+	}
+	return out
+}

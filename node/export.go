@@ -1,0 +1,108 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"path/filepath"
+
+	"pointage/ledger"
+	"pointage/node/store"
+)
+
+// ErrNotAnchored: an export shows a checkpoint that a witness has cosigned, and there is
+// none yet.
+var ErrNotAnchored = errors.New("nothing is anchored yet: wait for the next anchor, and see that ADELE answers")
+
+// ErrNoLogKey: only the principal bureau and its deputy keep the anchors.
+var ErrNoLogKey = errors.New("only the principal bureau and its deputy export: this one does not keep the anchors")
+
+// Export writes what experts verify, up to the newest anchored checkpoint, into dir, which
+// must be new or an older export.
+func (n *Node) Export(dir string) error {
+	if n.anchors == nil {
+		return ErrNoLogKey
+	}
+	return exportTo(dir, n.store, n.anchors, n.prepared)
+}
+
+func exportTo(dir string, s *store.Store, a *anchors, p *Prepared) error {
+	notes, err := a.all()
+	if err != nil {
+		return err
+	}
+	if len(notes) == 0 {
+		return ErrNotAnchored
+	}
+	return s.Export(dir, store.Export{Checkpoint: notes[len(notes)-1], Anchors: notes, Manifest: p.File})
+}
+
+// ExportStopped exports from the directories of a bureau that does not run.
+func ExportStopped(cfg Config, dir string) (err error) {
+	lock, err := lockData(cfg.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	p, err := ReadPrepared(cfg.Election, cfg.Commune)
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(filepath.Join(cfg.Data, "ledger"), p.Group, store.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	a, err := openAnchors(filepath.Join(cfg.Data, "anchors"), &notary{group: p.Group})
+	if err != nil {
+		return err
+	}
+	return exportTo(dir, s, a, p)
+}
+
+// Anchored is the newest anchored checkpoint's size, and whether it covers the whole ledger.
+func (n *Node) Anchored() (size uint64, whole bool) {
+	if n.anchors == nil {
+		return 0, false
+	}
+	_, size = n.anchors.newest()
+	return size, size > 0 && size == n.store.Size()
+}
+
+// AnchorNow asks for an anchor of what the ledger holds, without waiting for the pace.
+func (n *Node) AnchorNow() {
+	if n.anchorer != nil {
+		n.anchorer.Wake()
+	}
+}
+
+func (a *api) export(r *http.Request) (any, error) {
+	var in struct {
+		Dir string `json:"dir"`
+	}
+	if err := readJSON(r, &in); err != nil {
+		return nil, err
+	}
+	if !filepath.IsAbs(in.Dir) {
+		return nil, badRequest("the directory must be absolute")
+	}
+	if err := a.node.Export(in.Dir); err != nil {
+		return nil, err
+	}
+	return struct{}{}, nil
+}
+
+// Open declares the bureau open to electors.
+func (n *Node) Open(ctx context.Context) error { return n.book.OpenBureau(ctx) }
+
+// CloseBureau declares the bureau closed to electors.
+func (n *Node) CloseBureau(ctx context.Context) error { return n.book.CloseBureau(ctx) }
+
+// Head is the end of the commune's chain as this bureau has it.
+func (n *Node) Head() ledger.ChainHead { return n.store.Head() }
+
+// Addrs are the addresses that the bureau listens at.
+func (n *Node) Addrs() []string { return n.host.Addrs() }
+
+// API is the address of the bureau's interface and the secret for its acts.
+func (n *Node) API() (addr, token string) { return n.api.addr.String(), n.api.token }

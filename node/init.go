@@ -1,0 +1,55 @@
+package node
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/BurntSushi/toml"
+
+	"pointage/node/journal"
+)
+
+// ConfigFile is the name of a bureau's configuration in its directory.
+const ConfigFile = "bureau.toml"
+
+// Init prepares a machine for its bureau: it opens the keys with the passphrase, formats the
+// journal's media (at least two must be attached; none may have a journal
+// already) and writes dir/bureau.toml. Paths in cfg are relative to dir.
+func Init(dir string, cfg Config, passphrase string, log *slog.Logger) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make %s: %w", dir, err)
+	}
+	file := filepath.Join(dir, ConfigFile)
+	if _, err := os.Stat(file); err == nil {
+		return fmt.Errorf("%s exists: this bureau is initialised already", file)
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", dir, err)
+	}
+	// The file keeps the paths as they were given; so a directory can be moved whole.
+	written, err := toml.Marshal(cfg)
+	if err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	if err := cfg.complete(abs); err != nil {
+		return err
+	}
+	p, err := ReadPrepared(cfg.Election, cfg.Commune)
+	if err != nil {
+		return err
+	}
+	if p.Commune.Bureau(cfg.Bureau) == nil {
+		return fmt.Errorf("commune %d has no bureau %d", cfg.Commune, cfg.Bureau)
+	}
+	k, s, err := p.OpenKeys(cfg.Keys, passphrase, cfg.Bureau)
+	if err != nil {
+		return err
+	}
+	if err := journal.Create(journalOptions(cfg, p.Group, k, s.Device, log)); err != nil {
+		return err
+	}
+	return writeFile(file, written, 0o600)
+}

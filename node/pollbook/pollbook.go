@@ -1,0 +1,295 @@
+// Package pollbook is what a bureau does at its table: open, check in, correct and
+// close, with the rights protocol behind it.
+//
+// The decision on every right is rights.Step's; this package carries its effects out:
+// statements go to the journal, messages to the other bureaux, answers to the desk.
+package pollbook
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"pointage/ledger"
+	"pointage/ledger/rights"
+	"pointage/node/journal"
+)
+
+// Limits of what waits at one bureau.
+const (
+	// maxDeferred is how many events wait for one right's statement to be durable; beyond,
+	// messages are dropped: their senders repeat them.
+	maxDeferred = 64
+	// maxSending is how many messages to other bureaux are on their way at a time.
+	maxSending = 256
+	// requestEvery is how often a request is repeated while the desk waits.
+	requestEvery = 500 * time.Millisecond
+	// DefaultAskTimeout is how long the desk waits for another bureau's release.
+	DefaultAskTimeout = 5 * time.Second
+)
+
+// Peers passes messages to other bureaux. Send may lose them.
+type Peers interface {
+	Send(ctx context.Context, to ledger.BureauNumber, m rights.Message) error
+}
+
+// Proposer is the group: it gives batches their place.
+type Proposer interface {
+	// Propose returns the group's answer for an encoded batch. After an error the
+	// outcome is unknown, and the same bytes may be proposed again.
+	Propose(ctx context.Context, batch []byte) (*ledger.Answer, error)
+	// Linked says whether a leader is known.
+	Linked() bool
+}
+
+// View is the group's ledger as this bureau has it.
+type View interface {
+	Admissions(x ledger.Right) []ledger.LiveAdmission
+	// Has says whether the author's batches up to a sequence number are placed.
+	Has(a ledger.Author, next uint64) bool
+}
+
+// Config is what a pollbook is made of.
+type Config struct {
+	Group *ledger.Group
+	// Journal is open; the pollbook reads and writes it, its owner closes it after
+	// the pollbook.
+	Journal  *journal.Journal
+	Peers    Peers
+	Proposer Proposer
+	View     View
+	// Away says whether rights may leave home (the manifest's policy).
+	Away bool
+	// Unfenced marks an incarnation that may only admit provisionally.
+	Unfenced bool
+	// Barrier is D: how long an admission waits for the group. AskTimeout is how
+	// long the desk waits for a release.
+	Barrier, AskTimeout time.Duration
+	// Register and Program are hashes for the opening's statement.
+	Register, Program ledger.Hash
+	Logger            *slog.Logger
+}
+
+// Link is how a bureau stands with its group.
+type Link uint8
+
+// The links.
+const (
+	// Linked: the group answers.
+	Linked Link = iota
+	// Alone: it does not; admissions don't wait for it.
+	Alone
+	// CatchingUp: it answers, and older batches are still on their way to it.
+	CatchingUp
+)
+
+// String names the link.
+func (l Link) String() string { return [...]string{"linked", "alone", "catching up"}[l] }
+
+// Receipt is the answer to the desk.
+type Receipt struct {
+	// Refusal is ledger.NotRefused when the elector is admitted.
+	Refusal ledger.Refusal
+	// At is the bureau of the admission, or where to go; 0 when unknown.
+	At ledger.BureauNumber
+	// Recorded: durable on two media. Replicated: the group has it as the first.
+	Recorded, Replicated bool
+}
+
+// Pollbook is one bureau's table. It is safe for use by many goroutines.
+type Pollbook struct {
+	cfg  Config
+	self ledger.BureauNumber
+	ctx  context.Context
+	stop context.CancelFunc
+	work sync.WaitGroup
+	// sending bounds messages on their way.
+	sending chan struct{}
+
+	mu sync.Mutex
+	// rows holds every right of which more is known than the roll says.
+	rows map[ledger.Right]*row
+	// awaited finds the row whose admission waits for the group.
+	awaited map[ledger.StatementID]ledger.Right
+	open    bool
+	closed  bool
+	alone   bool
+	tally   Tally
+	// placedTo is the sequence number up to which the group has this session.
+	placedTo uint64
+	backlog  int
+}
+
+// Tally counts what this bureau's desks were told since this opening of the media, and
+// what stands in its chain.
+type Tally struct {
+	// Admitted counts live admissions in this bureau's own chain; Away those of
+	// electors who are at home elsewhere.
+	Admitted, Away int
+	// Refused counts refused attempts.
+	Refused int
+	// Voided counts admissions taken back before the light, Annulled after it.
+	Voided, Annulled int
+	// Alarms counts conflicts that the group reported after the light.
+	Alarms int
+}
+
+// Open replays the bureau's chain and takes up the work where it stopped.
+func Open(cfg Config) (*Pollbook, error) {
+	if cfg.AskTimeout == 0 {
+		cfg.AskTimeout = DefaultAskTimeout
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Pollbook{
+		cfg: cfg, self: cfg.Journal.Author().Bureau, sending: make(chan struct{}, maxSending),
+		rows: map[ledger.Right]*row{}, awaited: map[ledger.StatementID]ledger.Right{}, alone: true,
+	}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	if err := cfg.Journal.Replay(func(b *ledger.Batch, _ []ledger.Instant) error { return p.replay(b) }); err != nil {
+		return nil, fmt.Errorf("replay journal: %w", err)
+	}
+	p.giveBackHeld()
+	p.work.Go(p.upload)
+	return p, nil
+}
+
+// replay takes one durable batch of this bureau's own chain into the rows (R13).
+func (p *Pollbook) replay(b *ledger.Batch) error {
+	for i, s := range b.Statements {
+		switch s.Body.(type) {
+		case *ledger.BureauOpened:
+			p.open = true
+		case *ledger.BureauClosed:
+			p.open = false
+		}
+		touched := ledger.Touches(s.Body)
+		if len(touched) == 0 {
+			continue
+		}
+		x := b.Extract(i)
+		enc, err := x.Encode()
+		if err != nil {
+			return err
+		}
+		for _, right := range touched {
+			r := p.row(right)
+			before := r.state
+			next, why := r.ctx.Recover(r.state, x.ID(), s.Body, enc)
+			if why != ledger.Valid {
+				return fmt.Errorf("statement %d of %v: %v", x.ID().Sequence, b.Header.Author, why)
+			}
+			r.state = next
+			p.count(r, before.Record.State, next.Record.State)
+		}
+	}
+	return nil
+}
+
+// giveBackHeld returns the rights that had arrived for a desk that no longer waits.
+func (p *Pollbook) giveBackHeld() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.rows {
+		if r.state.Record.State == ledger.Held {
+			p.stepLocked(r, rights.Leave{})
+		}
+	}
+}
+
+// Close ends what is under way. Whoever waits is told that the bureau is not open;
+// what was durable stays so.
+func (p *Pollbook) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.stop()
+	p.work.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.rows {
+		r.tell(Receipt{Refusal: ledger.BureauNotOpen})
+	}
+	return nil
+}
+
+// Status is the bureau's state for its screens and its health.
+type Status struct {
+	Open bool
+	Link Link
+	// Backlog is how many durable batches the group does not have yet.
+	Backlog int
+	Tally   Tally
+}
+
+// Status reports the bureau's state.
+func (p *Pollbook) Status() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Status{Open: p.open, Backlog: p.backlog, Tally: p.tally}
+	switch {
+	case p.alone || !p.cfg.Proposer.Linked():
+		s.Link = Alone
+	case p.backlog > 1:
+		s.Link = CatchingUp
+	}
+	return s
+}
+
+// ErrClosed is the fault of acts after Close.
+var ErrClosed = errors.New("the pollbook is closed")
+
+// OpenBureau declares the bureau open to electors; a second time it does nothing.
+func (p *Pollbook) OpenBureau(ctx context.Context) error {
+	return p.declare(ctx, true, &ledger.BureauOpened{Register: p.cfg.Register, Program: p.cfg.Program})
+}
+
+// CloseBureau declares the bureau closed; who queued at closing time has voted before.
+func (p *Pollbook) CloseBureau(ctx context.Context) error {
+	p.mu.Lock()
+	n := uint32(p.tally.Admitted)
+	p.mu.Unlock()
+	return p.declare(ctx, false, &ledger.BureauClosed{CheckedIn: n})
+}
+
+func (p *Pollbook) declare(ctx context.Context, open bool, body ledger.Body) error {
+	p.mu.Lock()
+	same, closed := p.open == open, p.closed
+	p.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	if same {
+		return nil
+	}
+	if _, err := p.cfg.Journal.Append(ctx, body); err != nil {
+		return fmt.Errorf("record opening or closing: %w", err)
+	}
+	p.mu.Lock()
+	p.open = open
+	p.mu.Unlock()
+	return nil
+}
+
+// Record puts a statement that moves no right into the bureau's chain: attendance,
+// counts, anchors. It returns when the statement is durable.
+func (p *Pollbook) Record(ctx context.Context, body ledger.Body) error {
+	if len(ledger.Touches(body)) > 0 {
+		panic(fmt.Sprintf("statement of kind %d moves a right and is Step's to make", body.Kind()))
+	}
+	if _, err := p.cfg.Journal.Append(ctx, body); err != nil {
+		return fmt.Errorf("record statement: %w", err)
+	}
+	return nil
+}
+
+// Key is the public key of this bureau's machine.
+func (p *Pollbook) Key() ed25519.PublicKey {
+	a := p.cfg.Journal.Author()
+	return p.cfg.Group.Key(a.Bureau, a.Incarnation)
+}

@@ -1,0 +1,119 @@
+package node
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"filippo.io/age"
+
+	"pointage/ledger"
+	"pointage/ledger/election"
+	"pointage/node/register"
+)
+
+// Prepared is a prepared election as one bureau reads it: all checked against the
+// signed manifest before anything is started.
+type Prepared struct {
+	// File is the manifest file's bytes, Manifest what they say.
+	File     []byte
+	Manifest *election.Manifest
+	Commune  *election.Commune
+	Group    *ledger.Group
+	binding  register.Binding
+	sealed   []byte
+}
+
+// maxSealed is the length of a sealed register file, in bytes.
+const maxSealed = 256 << 20
+
+// ReadPrepared reads a commune's part of a prepared election: OUT/manifest,
+// OUT/<INS>/roll, OUT/<INS>/register.
+func ReadPrepared(dir string, ins ledger.Commune) (*Prepared, error) {
+	file, err := readFile(filepath.Join(dir, "manifest"), election.MaxManifest)
+	if err != nil {
+		return nil, err
+	}
+	m, err := election.Parse(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: get the manifest from the election authority again", filepath.Join(dir, "manifest"), err)
+	}
+	c, err := m.Commune(ins)
+	if err != nil {
+		return nil, err
+	}
+	sub := filepath.Join(dir, fmt.Sprint(ins))
+	rows, err := readFile(filepath.Join(sub, "roll"), ledger.MaxElectors*64)
+	if err != nil {
+		return nil, err
+	}
+	roll, err := ledger.DecodeRoll(rows)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(sub, "roll"), err)
+	}
+	g, err := m.Group(election.Hash(file), ins, roll)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := readFile(filepath.Join(sub, "register"), maxSealed)
+	if err != nil {
+		return nil, err
+	}
+	if sha256.Sum256(sealed) != c.Register {
+		return nil, fmt.Errorf("%s is not the register that the manifest names for commune %d: take it from the bureau's key again", filepath.Join(sub, "register"), ins)
+	}
+	return &Prepared{
+		File: file, Manifest: m, Commune: c, Group: g, sealed: sealed,
+		binding: register.Binding{Election: m.Election, Commune: ins, Live: m.Kind == election.Live},
+	}, nil
+}
+
+// OpenRegister opens the commune's register into memory.
+func (p *Prepared) OpenRegister(identity string) (*register.Register, error) {
+	id, err := age.ParseHybridIdentity(identity)
+	if err != nil {
+		return nil, fmt.Errorf("read the bureau's identity: %w", err)
+	}
+	return register.Open(bytes.NewReader(p.sealed), id, p.binding)
+}
+
+// OpenKeys opens a bureau's sealed keys and checks that they are those that the
+// manifest lists.
+func (p *Prepared) OpenKeys(file, passphrase string, n ledger.BureauNumber) (register.Keys, election.Secrets, error) {
+	var none register.Keys
+	sealed, err := readFile(file, 1<<20)
+	if err != nil {
+		return none, election.Secrets{}, err
+	}
+	k, err := register.OpenKeys(bytes.NewReader(sealed), passphrase, p.binding)
+	if err != nil {
+		return none, election.Secrets{}, fmt.Errorf("%s: %w", file, err)
+	}
+	if k.Bureau != n {
+		return none, election.Secrets{}, fmt.Errorf("%s belongs to bureau %d, the configuration says bureau %d", file, k.Bureau, n)
+	}
+	s := election.SecretsFrom(k.Seed)
+	if want := p.Group.Key(n, k.Incarnation); want == nil || !want.Equal(s.Device.Public()) {
+		return none, election.Secrets{}, fmt.Errorf("%s holds other keys than the manifest lists for bureau %d", file, n)
+	}
+	return k, s, nil
+}
+
+// readFile reads a whole file of bounded size; what goes wrong is said in one line.
+func readFile(name string, limit int64) ([]byte, error) {
+	st, err := os.Stat(name)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("%s is missing", name)
+	case err != nil:
+		return nil, err
+	case st.IsDir():
+		return nil, fmt.Errorf("%s is a directory, not a file", name)
+	case st.Size() > limit:
+		return nil, fmt.Errorf("%s has %d bytes, at most %d", name, st.Size(), limit)
+	}
+	return os.ReadFile(name)
+}

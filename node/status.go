@@ -1,0 +1,171 @@
+package node
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pointage/ledger"
+)
+
+// Status is a bureau's state, as `pointage status` prints it.
+type Status struct {
+	Election string              `json:"election"`
+	Commune  ledger.Commune      `json:"commune"`
+	Bureau   ledger.BureauNumber `json:"bureau"`
+	Open     bool                `json:"open"`
+	// Link is linked, alone or catching up.
+	Link string `json:"link"`
+	// Backlog is how many of this bureau's batches the group does not have.
+	Backlog int `json:"backlog"`
+	// Leader is the leading bureau, 0 when none is known.
+	Leader        ledger.BureauNumber   `json:"leader"`
+	LeaderChanges uint64                `json:"leader_changes"`
+	Connected     []ledger.BureauNumber `json:"connected"`
+	LedgerSize    uint64                `json:"ledger_size"`
+	LedgerHead    string                `json:"ledger_head"`
+	Admitted      int                   `json:"admitted"`
+	Away          int                   `json:"away"`
+	Refused       int                   `json:"refused"`
+	Voided        int                   `json:"voided"`
+	Annulled      int                   `json:"annulled"`
+	Alarms        int                   `json:"alarms"`
+	Electors      int                   `json:"electors"`
+	// Media is each medium's state.
+	Media []string `json:"media"`
+	// AnchoredSize and AnchorAgeSeconds are the last anchor's, at the bureaux that hold
+	// the log's key.
+	AnchoredSize     uint64  `json:"anchored_size"`
+	AnchorAgeSeconds float64 `json:"anchor_age_seconds"`
+	// Fault is why the bureau can't go on, empty when it can.
+	Fault string `json:"fault,omitempty"`
+}
+
+// Status reports the bureau's state.
+func (n *Node) Status() Status {
+	b, h := n.book.Status(), n.store.Head()
+	s := Status{
+		Election: n.prepared.Manifest.Election, Commune: n.cfg.Commune, Bureau: n.cfg.Bureau, Open: b.Open, Link: b.Link.String(), Backlog: b.Backlog,
+		LedgerSize: h.Size, LedgerHead: h.Last.String(), Admitted: b.Tally.Admitted, Away: b.Tally.Away, Refused: b.Tally.Refused,
+		Voided: b.Tally.Voided, Annulled: b.Tally.Annulled, Alarms: b.Tally.Alarms, Electors: n.register.Len(),
+		LeaderChanges: n.group.Status().LeaderChanges, Media: n.mediaStates(), Fault: n.fault(),
+	}
+	if id, ok := n.group.Leader(); ok {
+		s.Leader = n.peers.bureau[id]
+	}
+	for _, id := range n.host.Connected() {
+		s.Connected = append(s.Connected, n.peers.bureau[id])
+	}
+	if n.anchorer != nil {
+		_, s.AnchoredSize = n.anchors.newest()
+		s.AnchorAgeSeconds = n.anchorer.Status().Age(time.Now()).Seconds()
+	}
+	return s
+}
+
+func (n *Node) mediaStates() []string {
+	var out []string
+	for _, m := range n.journal.Status() {
+		switch {
+		case !m.Attached:
+			out = append(out, "absent")
+		case m.Fault != nil:
+			out = append(out, "failed: "+m.Fault.Error())
+		default:
+			out = append(out, "good")
+		}
+	}
+	return out
+}
+
+// fault says why the bureau can't go on.
+func (n *Node) fault() string {
+	for _, failed := range []func() error{n.journal.Err, n.store.Err} {
+		if err := failed(); err != nil {
+			return err.Error()
+		}
+	}
+	return n.group.Status().Fault
+}
+
+// watch logs the fault that ends the bureau's work; the process stays up so that the
+// president can read why.
+func (n *Node) watch(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-n.journal.Failed():
+		n.log.Error("the journal has stopped: fewer than two media", "err", n.journal.Err())
+	case <-n.store.Failed():
+		n.log.Error("the ledger's store has stopped", "err", n.store.Err())
+	}
+}
+
+func (a *api) health(w http.ResponseWriter, _ *http.Request) {
+	if f := a.node.fault(); f != "" {
+		writeJSON(w, http.StatusServiceUnavailable, problem{f})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "link": a.node.book.Status().Link.String()})
+}
+
+func (a *api) status(*http.Request) (any, error) { return a.node.Status(), nil }
+
+// collector gives the status to Prometheus; nothing in it is about a person.
+type collector struct{ n *Node }
+
+func gauge(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("pointage_"+name, help, nil, nil)
+}
+
+var (
+	descOpen      = gauge("open", "1 while the bureau is open to electors.")
+	descAlone     = gauge("alone", "1 while the group does not answer.")
+	descBacklog   = gauge("backlog_batches", "Batches of this bureau that the group does not have.")
+	descConnected = gauge("connected_bureaux", "Bureaux to which a connection stands.")
+	descLedger    = gauge("ledger_entries", "Entries of the commune's ledger here.")
+	descAdmitted  = gauge("admissions", "Live admissions of this bureau.")
+	descAway      = gauge("away_admissions", "Those of electors at home elsewhere.")
+	descRefused   = gauge("refused_attempts", "Attempts refused since the start.")
+	descVoided    = gauge("voided_admissions", "Admissions taken back before the light since the start.")
+	descAlarms    = gauge("alarms", "Conflicts reported after the light since the start.")
+	descLeads     = gauge("leads", "1 while this machine leads the group.")
+	descChanges   = gauge("leader_changes", "Changes of leader seen since the start.")
+	descAnchored  = gauge("anchored_entries", "Size of the last anchored checkpoint.")
+	descAge       = gauge("anchor_age_seconds", "Age of the last anchor.")
+	descFault     = gauge("fault", "1 when the bureau can't go on.")
+)
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	s := c.n.Status()
+	put := func(d *prometheus.Desc, v float64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
+	}
+	flag := func(d *prometheus.Desc, v bool) {
+		if v {
+			put(d, 1)
+			return
+		}
+		put(d, 0)
+	}
+	flag(descOpen, s.Open)
+	flag(descAlone, s.Link == "alone")
+	flag(descLeads, s.Leader == s.Bureau)
+	flag(descFault, s.Fault != "")
+	put(descBacklog, float64(s.Backlog))
+	put(descConnected, float64(len(s.Connected)))
+	put(descLedger, float64(s.LedgerSize))
+	put(descAdmitted, float64(s.Admitted))
+	put(descAway, float64(s.Away))
+	put(descRefused, float64(s.Refused))
+	put(descVoided, float64(s.Voided))
+	put(descAlarms, float64(s.Alarms))
+	put(descChanges, float64(s.LeaderChanges))
+	put(descAnchored, float64(s.AnchoredSize))
+	put(descAge, s.AnchorAgeSeconds)
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"pointage/testnet/simulation"
+)
+
+// barWidth is the width of the progress bar, in characters.
+const barWidth = 24
+
+// plainEvery is the pace of progress lines without a terminal.
+const plainEvery = 5 * time.Second
+
+// show writes the day as it goes: a bar on a terminal, plain lines elsewhere.
+type show struct {
+	out io.Writer
+	bar bool
+
+	mu sync.Mutex
+	// drawn says that the bar stands on the present line.
+	drawn bool
+	last  time.Time
+}
+
+func newShow(out io.Writer) *show {
+	f, ok := out.(*os.File)
+	return &show{out: out, bar: ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""}
+}
+
+// Write puts a line above the bar.
+func (s *show) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wipe()
+	return s.out.Write(b)
+}
+
+func (s *show) wipe() {
+	if s.drawn {
+		fmt.Fprint(s.out, "\r\x1b[K")
+		s.drawn = false
+	}
+}
+
+// Progress implements simulation.Live.
+func (s *show) Progress(p simulation.Progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.bar {
+		if time.Since(s.last) < plainEvery {
+			return
+		}
+		s.last = time.Now()
+		fmt.Fprintln(s.out, line(p))
+		return
+	}
+	done := 0
+	if p.Expected > 0 {
+		done = barWidth * p.Came / p.Expected
+	}
+	fmt.Fprintf(s.out, "\r\x1b[K[%s%s] %s", strings.Repeat("#", done), strings.Repeat(".", barWidth-done), line(p))
+	s.drawn = true
+}
+
+func line(p simulation.Progress) string {
+	leader := "nobody leads"
+	if p.Leader != 0 {
+		leader = fmt.Sprintf("bureau %d leads", p.Leader)
+	}
+	out := fmt.Sprintf("%d of %d through, %d check-ins, %d refused, %s, %d anchored", p.Came, p.Expected, p.CheckIns, p.Refused, leader, p.Anchored)
+	if len(p.CutOff) > 0 {
+		out += fmt.Sprintf(", cut off: %v", p.CutOff)
+	}
+	if p.Fault != "" {
+		out += ", fault: " + p.Fault
+	}
+	return out
+}
+
+func (s *show) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wipe()
+}

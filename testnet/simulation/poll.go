@@ -1,0 +1,245 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"pointage/ledger"
+	"pointage/node"
+)
+
+const (
+	// desksPerBureau admit at a time: more than the three of a real bureau, since the day
+	// is compressed and people's own slowness is not played.
+	desksPerBureau = 8
+	// maxTries bounds how often one elector comes back.
+	maxTries = 400
+	// comeBack is how long an elector waits before he asks again.
+	comeBack = 250 * time.Millisecond
+	// tick is the pace of the progress shown.
+	tick = 250 * time.Millisecond
+)
+
+// poll opens the bureaux, lets everybody come, plays the faults, and ends when every
+// queue is empty.
+func (d *day) poll(ctx context.Context) error {
+	if err := d.waitForLeader(ctx); err != nil {
+		return err
+	}
+	if err := d.each(func(u *bureau) error { return u.Open(ctx) }); err != nil {
+		return err
+	}
+	vs, err := d.draw()
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.live.Expected = len(vs)
+	d.mu.Unlock()
+	d.say("%d bureaux open, %d of %d electors will come (seed %d)", len(d.bureaux), len(vs), d.plan.Electors, d.plan.Seed)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	faults := make(chan error, 1)
+	go func() { faults <- d.runFaults(ctx) }()
+	ticking := make(chan struct{})
+	go func() { defer close(ticking); d.tick(ctx) }()
+	err = d.receive(ctx, vs)
+	if ferr := <-faults; err == nil {
+		err = ferr
+	}
+	stop()
+	<-ticking
+	if err != nil {
+		return err
+	}
+	d.say("the queues are empty: %v", d.told)
+	return nil
+}
+
+// groupTimeout is how long a commune may take to find its leader, or to become level.
+const groupTimeout = 2 * time.Minute
+
+func (d *day) waitForLeader(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
+	defer cancel()
+	for {
+		if i, ok := d.anyLeader(ctx); ok {
+			d.say("bureau %d leads", d.bureaux[i].number)
+			return nil
+		}
+		if !sleep(ctx, 50*time.Millisecond) {
+			return fmt.Errorf("no bureau leads after %v", groupTimeout)
+		}
+	}
+}
+
+func (d *day) anyLeader(ctx context.Context) (int, bool) {
+	for _, u := range d.bureaux {
+		if s, err := u.Status(ctx); err == nil && s.Leader != 0 {
+			i, ok := d.index[s.Leader]
+			return i, ok
+		}
+	}
+	return 0, false
+}
+
+// draw opens a register, as any bureau can, and draws who comes.
+func (d *day) draw() ([]visitor, error) {
+	u := d.bureaux[0]
+	pass, err := readPassphrase(u)
+	if err != nil {
+		return nil, err
+	}
+	keys, _, err := d.prepared.OpenKeys(u.config.Keys, pass, u.number)
+	if err != nil {
+		return nil, err
+	}
+	if d.register, err = d.prepared.OpenRegister(keys.Identity); err != nil {
+		return nil, err
+	}
+	homes := make([]ledger.BureauNumber, d.register.Len())
+	for i := range homes {
+		homes[i] = d.register.Bureau(i)
+	}
+	var numbers []ledger.BureauNumber
+	for _, u := range d.bureaux {
+		numbers = append(numbers, u.number)
+	}
+	return visitors(d.plan.Seed, homes, numbers, d.plan.Turnout, d.plan.Day), nil
+}
+
+// receive sends everybody to their desks at their time.
+func (d *day) receive(ctx context.Context, vs []visitor) error {
+	queues := map[ledger.BureauNumber]chan func(){}
+	var desks, busy sync.WaitGroup
+	for _, u := range d.bureaux {
+		q := make(chan func(), len(vs)*2+1)
+		queues[u.number] = q
+		for range desksPerBureau {
+			desks.Go(func() {
+				for f := range q {
+					f()
+				}
+			})
+		}
+	}
+	opened := time.Now()
+	enter := func(at time.Duration, to ledger.BureauNumber, f func()) {
+		busy.Add(1)
+		time.AfterFunc(time.Until(opened.Add(at)), func() {
+			queues[to] <- func() { defer busy.Done(); f() }
+		})
+	}
+	for i := range vs {
+		v := &vs[i]
+		enter(v.at, v.to, func() { d.visit(ctx, v) })
+		if v.twin != 0 {
+			enter(v.at, v.twin, func() { d.tryOnce(ctx, v, v.twin, true) })
+		}
+		if v.again != 0 {
+			enter(v.againAt, v.again, func() {
+				if d.told.has(v.elector) {
+					d.tryOnce(ctx, v, v.again, true)
+				}
+			})
+		}
+	}
+	busy.Wait()
+	for _, q := range queues {
+		close(q)
+	}
+	desks.Wait()
+	return ctx.Err()
+}
+
+// visit is an elector who wants to vote and keeps trying until he has.
+func (d *day) visit(ctx context.Context, v *visitor) {
+	at, repeat := v.to, false
+	for range maxTries {
+		ans, err := d.try(ctx, v, at, repeat, false)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			repeat = true // it may have been recorded: the same desk asks again
+		case ans.Admitted || ans.Refusal == ledger.AlreadyAdmitted || ans.Refusal == ledger.NotOnTheRoll:
+			d.through()
+			return
+		case ans.Refusal == ledger.ReleasedElsewhere && ans.At != 0:
+			at = ans.At // the right lies there
+		case at != v.home:
+			at = v.home // not here: home can always
+		}
+		if !sleep(ctx, comeBack) {
+			return
+		}
+	}
+}
+
+func (d *day) through() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.live.Came++
+}
+
+// tryOnce is an attempt that should be refused.
+func (d *day) tryOnce(ctx context.Context, v *visitor, at ledger.BureauNumber, second bool) {
+	for repeat := false; ; repeat = true {
+		_, err := d.try(ctx, v, at, repeat, second)
+		if err == nil || !sleep(ctx, comeBack) {
+			return
+		}
+	}
+}
+
+// try is one elector at one desk, once.
+func (d *day) try(ctx context.Context, v *visitor, at ledger.BureauNumber, repeat, second bool) (node.Answer, error) {
+	e := d.register.At(v.elector)
+	id := node.Identification{By: "convocation", Number: e.ConvocationNumber.Digits(), Attester: 1}
+	if v.byNational {
+		id.By, id.Number = "national", e.NationalNumber.Digits()
+	}
+	start := time.Now()
+	ans, err := d.bureaux[d.index[at]].CheckIn(ctx, id)
+	if err != nil {
+		if !errors.Is(err, errDown) {
+			d.told.fault()
+		}
+		return ans, err
+	}
+	d.told.note(attempt{visitor: v, at: at, repeat: repeat, second: second, took: time.Since(start)}, ans)
+	return ans, nil
+}
+
+// tick shows the day's progress.
+func (d *day) tick(ctx context.Context) {
+	for sleep(ctx, tick) {
+		if d.plan.Live == nil {
+			continue
+		}
+		p := d.progress(ctx)
+		d.plan.Live.Progress(p)
+	}
+}
+
+func (d *day) progress(ctx context.Context) Progress {
+	d.mu.Lock()
+	p := d.live
+	p.CutOff, p.Fault = d.cut, d.fault
+	d.mu.Unlock()
+	d.told.mu.Lock()
+	p.CheckIns, p.Refused = d.told.checkIns, d.told.refused
+	d.told.mu.Unlock()
+	for _, u := range d.bureaux {
+		if s, err := u.Status(ctx); err == nil {
+			p.Anchored = max(p.Anchored, s.AnchoredSize)
+			if s.Leader != 0 && p.Leader == 0 && s.Link != "alone" {
+				p.Leader = s.Leader
+			}
+		}
+	}
+	return p
+}

@@ -1,0 +1,234 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"pointage/ledger"
+	"pointage/node"
+	"pointage/node/store"
+	"pointage/tools/prepare/preparation"
+)
+
+// station is one bureau as its operator has it.
+type station interface {
+	Start(ctx context.Context) error
+	// Stop ends the bureau cleanly, Kill as a power cut does, as far as this kind of
+	// station can.
+	Stop() error
+	Kill() error
+	Open(ctx context.Context) error
+	Close(ctx context.Context) error
+	CheckIn(ctx context.Context, id node.Identification) (node.Answer, error)
+	Status(ctx context.Context) (node.Status, error)
+	Export(ctx context.Context, dir string) error
+}
+
+// errDown is the answer of a station that is stopped.
+var errDown = errors.New("the bureau is down")
+
+// bureau is a station with what the simulation knows of it.
+type bureau struct {
+	station
+	number ledger.BureauNumber
+	dir    string
+	config node.Config
+	listen string
+}
+
+// checkpointEvery is the pace of anchors in a compressed day.
+const checkpointEvery = time.Second
+
+// layOut makes every bureau's directory: configuration, media, keys; its cables lead to
+// each of the others.
+func (d *day) layOut() error {
+	for i, b := range d.prepared.Commune.Bureaux {
+		u := &bureau{number: b.Number, dir: filepath.Join(d.plan.Out, "bureaux", fmt.Sprintf("bureau-%03d", b.Number))}
+		listen, err := freePort()
+		if err != nil {
+			return err
+		}
+		api, err := freePort()
+		if err != nil {
+			return err
+		}
+		u.listen = listen
+		keys := filepath.Join(d.election, filepath.FromSlash(preparation.BureauDir(d.plan.Commune, b.Number)))
+		u.config = node.Config{
+			Election: d.election, Commune: d.plan.Commune, Bureau: b.Number,
+			Keys: filepath.Join(keys, preparation.KeysFile), PassphraseFile: filepath.Join(keys, preparation.PassphraseFile),
+			Data: "data", Media: []string{"disk", "key1", "key2"}, Listen: []string{multiaddr(listen)}, Announce: []string{}, API: api,
+			Witness: d.witnessURL, CheckpointEvery: node.Duration(checkpointEvery),
+		}
+		d.bureaux = append(d.bureaux, u)
+		d.index[b.Number] = i
+	}
+	for i, u := range d.bureaux {
+		if err := d.initialise(i, u); err != nil {
+			return fmt.Errorf("bureau %d: %w", u.number, err)
+		}
+	}
+	return nil
+}
+
+func (d *day) initialise(i int, u *bureau) error {
+	for j, v := range d.bureaux {
+		if i == j {
+			continue
+		}
+		at, err := d.cables.Address(i, j)
+		if err != nil {
+			return err
+		}
+		u.config.Peers = append(u.config.Peers, node.Peer{Bureau: v.number, Addresses: []string{multiaddr(at)}})
+	}
+	for _, m := range u.config.Media {
+		if err := os.MkdirAll(filepath.Join(u.dir, m), 0o700); err != nil {
+			return err
+		}
+	}
+	pass, err := os.ReadFile(u.config.PassphraseFile)
+	if err != nil {
+		return fmt.Errorf("read passphrase: %w", err)
+	}
+	log, err := d.logFile(u)
+	if err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	if err := node.Init(u.dir, u.config, string(pass), logger); err != nil {
+		return err
+	}
+	if d.plan.Processes {
+		u.station = &process{program: d.program, dir: u.dir, config: u.config, log: log}
+	} else {
+		u.station = &inProcess{dir: u.dir, passphrase: string(pass), verified: d.verified, log: logger}
+	}
+	return nil
+}
+
+func (d *day) logFile(u *bureau) (*os.File, error) {
+	dir := filepath.Join(d.plan.Out, "logs")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("bureau-%03d.log", u.number)))
+	if err != nil {
+		return nil, err
+	}
+	d.logs = append(d.logs, f)
+	return f, nil
+}
+
+// freePort finds a loopback address that nobody listens at.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// multiaddr is host:port for TCP alone: the simulated cables carry nothing else.
+func multiaddr(hostPort string) string {
+	host, port, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		panic("address of a listener: " + err.Error())
+	}
+	return "/ip4/" + host + "/tcp/" + port
+}
+
+// inProcess runs the bureau with node.Start, as the program does.
+type inProcess struct {
+	dir, passphrase string
+	verified        *store.Verified
+	log             *slog.Logger
+
+	mu   sync.RWMutex
+	node *node.Node
+}
+
+func (s *inProcess) Start(context.Context) error {
+	cfg, err := node.LoadConfig(filepath.Join(s.dir, node.ConfigFile))
+	if err != nil {
+		return err
+	}
+	n, err := node.Start(cfg, node.Options{Passphrase: s.passphrase, Verified: s.verified, Logger: s.log})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.node = n
+	return nil
+}
+
+func (s *inProcess) Stop() error {
+	s.mu.Lock()
+	n := s.node
+	s.node = nil
+	s.mu.Unlock()
+	if n == nil {
+		return nil
+	}
+	return n.Close()
+}
+
+// Kill is Stop: within one process nothing else can be had. --processes kills.
+func (s *inProcess) Kill() error { return s.Stop() }
+
+func (s *inProcess) running() (*node.Node, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.node == nil {
+		return nil, errDown
+	}
+	return s.node, nil
+}
+
+func (s *inProcess) Open(ctx context.Context) error {
+	n, err := s.running()
+	if err != nil {
+		return err
+	}
+	return n.Open(ctx)
+}
+
+func (s *inProcess) Close(ctx context.Context) error {
+	n, err := s.running()
+	if err != nil {
+		return err
+	}
+	return n.CloseBureau(ctx)
+}
+
+func (s *inProcess) CheckIn(ctx context.Context, id node.Identification) (node.Answer, error) {
+	n, err := s.running()
+	if err != nil {
+		return node.Answer{}, err
+	}
+	return n.CheckIn(ctx, id)
+}
+
+func (s *inProcess) Status(context.Context) (node.Status, error) {
+	n, err := s.running()
+	if err != nil {
+		return node.Status{}, err
+	}
+	return n.Status(), nil
+}
+
+func (s *inProcess) Export(_ context.Context, dir string) error {
+	n, err := s.running()
+	if err != nil {
+		return err
+	}
+	return n.Export(dir)
+}
