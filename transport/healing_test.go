@@ -271,3 +271,98 @@ func TestFrameCutByADeadlineIsReadWhole(t *testing.T) {
 	}
 	<-written
 }
+
+// ether passes UDP packets of one caller on to a machine, until it is cut: then they are lost.
+type ether struct {
+	front, back *net.UDPConn
+	wg          sync.WaitGroup
+
+	mu     sync.Mutex
+	cut    bool
+	caller *net.UDPAddr
+}
+
+func newEther(t *testing.T, to *Host) *ether {
+	t.Helper()
+	port, err := ma.StringCast(to.Addrs()[0]).ValueForProtocol(ma.P_UDP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := net.ResolveUDPAddr("udp4", "127.0.0.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &ether{}
+	if e.front, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	if e.back, err = net.DialUDP("udp4", nil, target); err != nil {
+		t.Fatal(err)
+	}
+	e.wg.Go(func() {
+		for buf := make([]byte, 2048); ; {
+			n, from, err := e.front.ReadFromUDP(buf)
+			if err != nil {
+				return
+			}
+			e.mu.Lock()
+			e.caller = from
+			cut := e.cut
+			e.mu.Unlock()
+			if !cut {
+				_, _ = e.back.Write(buf[:n])
+			}
+		}
+	})
+	e.wg.Go(func() {
+		for buf := make([]byte, 2048); ; {
+			n, err := e.back.Read(buf)
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			e.mu.Lock()
+			cut, caller := e.cut, e.caller
+			e.mu.Unlock()
+			if !cut && err == nil {
+				_, _ = e.front.WriteToUDP(buf[:n], caller)
+			}
+		}
+	})
+	t.Cleanup(func() {
+		_ = e.front.Close()
+		_ = e.back.Close()
+		e.wg.Wait()
+	})
+	return e
+}
+
+func (e *ether) set(cut bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.cut = cut
+}
+
+func TestLostPacketsAreNoticedAndHealed(t *testing.T) {
+	t.Parallel()
+	a := start(t, 1, Config{Listen: []string{quicLoopback}, Members: names(t, 1, 2), Announce: []string{}})
+	serveEcho(t, a)
+	wire := newEther(t, a)
+	members := names(t, 1, 2)
+	members[0].Addrs = []string{wire.front.LocalAddr().String()}
+	b := start(t, 2, Config{Members: members, Announce: []string{}})
+	if err := sendAndHear(dial(t, b, a.Self(), echo), []byte("through the air")); err != nil {
+		t.Fatal(err)
+	}
+	wire.set(true)
+	cut := time.Now()
+	await(t, "both notice", func() bool { return len(a.Connected()) == 0 && len(b.Connected()) == 0 })
+	if noticed := time.Since(cut); noticed > 8*time.Second {
+		t.Errorf("noticed after %v, want at most 8 s", noticed)
+	}
+	wire.set(false)
+	healed := time.Now()
+	if err := sendAndHear(dial(t, b, a.Self(), echo), []byte("healed")); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("healed after %v", time.Since(healed))
+}

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -303,4 +305,20 @@ func (h *Host) only() *member {
 		return m
 	}
 	return nil
+}
+
+func TestTakenPortIsAnErrorThatNamesIt(t *testing.T) {
+	first := start(t, 1, Config{})
+	key, _ := testKey(t, 2)
+	taken := strings.TrimSuffix(first.Addrs()[0], "/p2p/"+first.Self())
+	before := runtime.NumGoroutine()
+	h, err := Start(Config{Key: key, Listen: []string{taken}})
+	if err == nil {
+		_ = h.Close()
+		t.Fatal("the same port was bound twice")
+	}
+	if !strings.Contains(err.Error(), taken) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %q, want one line with %s", err, taken)
+	}
+	await(t, "goroutines gone", func() bool { return runtime.NumGoroutine() <= before })
 }

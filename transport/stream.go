@@ -77,9 +77,8 @@ type conn struct {
 	pmu      sync.Mutex // guards proposal; never held while the peer's window can be full
 	proposal []byte     // what is to be sent before the first byte; the opener's only
 
-	done    sync.Once
-	closed  atomic.Bool
-	release func() // what the opener of the stream counts; may be nil
+	done   sync.Once
+	closed atomic.Bool
 }
 
 // open opens a stream on the link. Nothing is sent before the caller writes or reads.
@@ -189,9 +188,6 @@ func (c *conn) Close() error {
 			_ = c.s.Reset() // nothing is left that could fail
 		}
 		c.l.streams.Add(-1)
-		if c.release != nil {
-			c.release()
-		}
 	})
 	return nil
 }
@@ -233,18 +229,9 @@ func (c *conn) SetReadDeadline(t time.Time) error { return c.s.SetReadDeadline(t
 // SetWriteDeadline implements net.Conn.
 func (c *conn) SetWriteDeadline(t time.Time) error { return c.s.SetWriteDeadline(t) }
 
-// accept takes a stream that a member has opened, as far as a listener's queue. It is libp2p's stream handler and runs in
-// a goroutine of the stream's own, which the swarm's Close waits for as the stream is reset then.
+// accept takes a stream that a member has opened, as far as a listener's queue. It is libp2p's stream handler, in a
+// goroutine that the swarm starts and Close waits for.
 func (h *Host) accept(s network.Stream) {
-	h.wgStream(func() {
-		if err := h.receive(s); err != nil {
-			_ = s.Reset() // the opener learns of it by that
-		}
-	}, s)
-}
-
-// wgStream runs f as one of the Host's goroutines, or refuses the stream when the Host is closing.
-func (h *Host) wgStream(f func(), s network.Stream) {
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
@@ -254,7 +241,9 @@ func (h *Host) wgStream(f func(), s network.Stream) {
 	h.wg.Add(1)
 	h.mu.Unlock()
 	defer h.wg.Done()
-	f()
+	if err := h.receive(s); err != nil {
+		_ = s.Reset() // the opener learns of it by that
+	}
 }
 
 // receive reads what protocol an incoming stream is for, consents, and hands it over.
