@@ -133,6 +133,31 @@ func Full(d *Day) {
 		&ledger.Custody{From: 1, To: 2, Step: 1}, &ledger.BureauClosed{CheckedIn: 2})
 }
 
+// Rewrite changes entries as whoever holds the log's key could: change sees each in turn, and
+// what follows is linked, hashed and signed anew, so that only the change itself is wrong. Days
+// with anchored statements can't be rewritten: those name the old tree.
+func (d *Day) Rewrite(change func(*ledger.Entry)) {
+	d.tb.Helper()
+	old := d.Entries
+	d.Entries, d.hashes, d.Anchors = nil, nil, nil
+	var last ledger.Hash
+	for _, p := range old {
+		e, err := ledger.DecodeEntry(p.Encoded)
+		if err != nil {
+			d.tb.Fatal(err)
+		}
+		e.Previous = last
+		change(e)
+		encoded, err := e.Encode()
+		if err != nil {
+			d.tb.Fatal(err)
+		}
+		last = ledger.LeafHash(encoded)
+		p.Encoded, p.Entry = encoded, &ledger.Entry{Position: uint64(len(d.Entries))}
+		d.add(p)
+	}
+}
+
 // Short is a day of two bureaux with few bytes: an admission, a right that went away and was
 // used there, a refused attempt and an anchor.
 func Short(d *Day) {

@@ -1,0 +1,238 @@
+package ledger_test
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"testing"
+
+	"pointage/ledger"
+	"pointage/ledger/ledgertest"
+)
+
+// maker collects vectors over one election of three bureaux and twelve electors.
+type maker struct {
+	t   *testing.T
+	day *ledgertest.Day
+	all []vector
+}
+
+func newVectorDay(t *testing.T) *ledgertest.Day { return ledgertest.NewDay(t, 3, 12, nil) }
+
+func makeVectors(t *testing.T) (setting, []vector) {
+	t.Helper()
+	m := &maker{t: t, day: newVectorDay(t)}
+	ledgertest.Full(m.day)
+	s := setting{Manifest: hex.EncodeToString(m.day.File), Roll: hex.EncodeToString(m.day.Roll.Encode()), Commune: ledgertest.INS}
+	m.acceptStatements()
+	m.acceptFiles()
+	m.acceptNumbers()
+	m.acceptPlaces()
+	m.rejectStatements()
+	m.rejectBatches()
+	m.rejectExtracts()
+	m.rejectEntries()
+	m.rejectFiles()
+	m.rejectNumbers()
+	m.rejectPlaces()
+	m.rejectExports()
+	return s, m.all
+}
+
+// accept adds an input with what it gives.
+func (m *maker) accept(kind, name, says string, in []byte) {
+	m.t.Helper()
+	v := vector{Name: name, Says: says, Kind: kind, Input: hex.EncodeToString(in)}
+	stage, gives := judge(m.t, m.day.Group, v)
+	if stage != "" {
+		m.t.Fatalf("%s is refused: %s", name, stage)
+	}
+	v.Gives = gives
+	m.all = append(m.all, v)
+}
+
+func (m *maker) reject(kind, name, says, stage string, in []byte) {
+	m.all = append(m.all, vector{Name: name, Says: says, Kind: kind, Input: hex.EncodeToString(in), Refused: stage})
+}
+
+// must is a value made without an error.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func (m *maker) statement(b ledger.Body) []byte {
+	return must(ledger.NewStatement(ledgertest.Opens, b).Encode())
+}
+
+func (m *maker) acceptStatements() {
+	seen := map[ledger.Kind]bool{}
+	add := func(b ledger.Body) {
+		k := b.Kind()
+		seen[k] = true
+		name := fmt.Sprintf("statement-%02d-%s", k, strings.ReplaceAll(k.String(), " ", "-"))
+		m.accept("statement", name, "a statement of this kind", m.statement(b))
+	}
+	for _, e := range m.day.Entries {
+		if e.Batch == nil {
+			continue
+		}
+		for _, s := range e.Batch.Statements {
+			if !seen[s.Body.Kind()] {
+				add(s.Body)
+			}
+		}
+	}
+	one, clone := newVectorDay(m.t).Session(1, 1), newVectorDay(m.t).Session(1, 1)
+	one.Sign(&ledger.SessionOpened{Generation: 1, Media: 3})
+	b := clone.Sign(&ledger.SessionOpened{Generation: 1, Media: 5})
+	a := newVectorDay(m.t).Session(1, 1).Sign(&ledger.SessionOpened{Generation: 1, Media: 3})
+	add(&ledger.Orphan{Head: *one.Head(), From: 0})
+	add(&ledger.Evidence{First: a.SignedHeader(), Second: b.SignedHeader()})
+	add(&ledger.Provisional{Elector: ledgertest.Elector(0), Reason: 1, Means: ledger.ByCard, Attester: 1})
+	m.accept("statement", "statement-session-continues", "a session that goes on from an earlier one's head",
+		m.statement(&ledger.SessionOpened{Continues: one.Head(), Generation: 2, Media: 7, Unfenced: true}))
+	m.accept("statement", "statement-annulment-of-a-proxy", "both rights of a proxy, the principal's admit right first",
+		m.statement(&ledger.Annulment{
+			Rights: []ledger.Right{{Elector: ledgertest.Elector(4), Kind: ledger.Admit}, {Elector: ledgertest.Elector(1), Kind: ledger.Carry}},
+			Reason: 2, Attesters: [2]uint16{1, 2},
+		}))
+	for k := ledger.KindSessionOpened; k <= ledger.KindMessage; k++ {
+		if !seen[k] {
+			m.t.Errorf("no statement of kind %v among the vectors", k)
+		}
+	}
+}
+
+func (m *maker) acceptFiles() {
+	for i, e := range m.day.Entries {
+		if i == 0 || i == 4 || i == 12 {
+			m.accept("entry", fmt.Sprintf("entry-%02d", i), "an entry of a day", e.Encoded)
+		}
+	}
+	b := m.day.Entries[4].Batch
+	m.accept("batch", "batch-of-three", "a batch of several statements", b.Encode())
+	m.accept("extract", "extract-of-three", "the second statement of that batch, with its path", must(b.Extract(1).Encode()))
+	single := m.day.Entries[6].Batch
+	m.accept("extract", "extract-of-one", "a batch's only statement: the path is empty", must(single.Extract(0).Encode()))
+	clone := newVectorDay(m.t)
+	c := clone.Started(1)
+	twin := *c
+	c.Put(ledgertest.Admission(0))
+	clone.Place(twin.Sign(ledgertest.Admission(3)))
+	m.accept("entry", "entry-evidence", "a batch that contradicts an earlier one", clone.Entries[len(clone.Entries)-1].Encoded)
+	m.accept("roll", "roll", "twelve electors", m.day.Roll.Encode())
+	m.accept("roll", "roll-empty", "no electors", nil)
+	m.accept("manifest", "manifest", "the manifest of these vectors", m.day.File)
+	m.accept("checkpoint", "checkpoint", "signed by the log, cosigned by three bureaux and the witness", m.day.Anchors[0])
+	m.accept("checkpoint", "checkpoint-log-alone", "signed by the log alone", must(ledger.SignCheckpoint(m.day.Checkpoint(), ledgertest.Key("log"))))
+	for i, a := range []ledger.Answer{
+		{Status: ledger.Placed, Position: 9, Verdicts: []ledger.Verdict{{}, {Class: ledger.Forked, Against: 3}}},
+		{Status: ledger.Rejected, Reason: ledger.ParkingFull},
+	} {
+		m.accept("answer", fmt.Sprintf("answer-%d", i), "the apply result of a batch", a.Encode())
+	}
+	small := newVectorDay(m.t)
+	ledgertest.Short(small)
+	m.all = append(m.all, vector{Name: "export", Says: "a whole export", Kind: "export", Files: hexFiles(small.Export())})
+}
+
+func hexFiles(files map[string][]byte) map[string]string {
+	out := map[string]string{}
+	for name, b := range files {
+		out[name] = hex.EncodeToString(b)
+	}
+	return out
+}
+
+func (m *maker) number(kind, name, says, text, stage string) {
+	v := vector{Name: name, Says: says, Kind: kind, Input: text, Refused: stage}
+	if stage == "" {
+		_, v.Gives = judge(m.t, m.day.Group, v)
+	}
+	m.all = append(m.all, v)
+}
+
+func (m *maker) acceptNumbers() {
+	for name, text := range map[string]string{
+		"1985": "85.07.30-033.28", "2017": "17073003384", "1925": "25.04.16-123.47", "2025": "25.04.16-123.76",
+		"remainder-0": "80 01 01 008 97", "bis": "98.47.28-997.65",
+	} {
+		m.number("national number", "national-"+name, "a national number", text, "")
+	}
+	m.number("convocation number, complement", "convocation-complement", "check digits 97 - n mod 97", "01 00001 06", "")
+	m.number("convocation number, remainder", "convocation-remainder", "check digits n mod 97", "01 00001 91", "")
+	m.number("convocation number, complement", "convocation-97-complement", "97 where n is a multiple of 97", "01 00007 97", "")
+	m.number("convocation number, remainder", "convocation-97-remainder", "97 in place of 0", "01 00007 97", "")
+}
+
+// places adds a sequence of batches with what becomes of each.
+func (m *maker) places(name, says string, batches ...*ledger.Batch) {
+	m.t.Helper()
+	v := vector{Name: "places-" + name, Says: says, Kind: "places"}
+	for _, b := range batches {
+		v.Steps = append(v.Steps, step{Batch: hex.EncodeToString(b.Encode())})
+	}
+	steps, head := replay(m.t, m.day.Group, v.Steps)
+	v.Steps, v.Head = steps, head.String()
+	m.all = append(m.all, v)
+}
+
+// batches are those of a day so far, in the order of their placing.
+func batches(d *ledgertest.Day) (out []*ledger.Batch) {
+	for _, e := range d.Entries {
+		if e.Batch != nil {
+			out = append(out, e.Batch)
+		}
+	}
+	return out
+}
+
+func (m *maker) acceptPlaces() {
+	m.places("full-day", "a day with home and away admissions, a proxy, a void, an annulment, an amendment", batches(m.day)...)
+	open := func() ledger.Body { return &ledger.SessionOpened{Generation: 1, Media: 3} }
+
+	d := newVectorDay(m.t)
+	d.Started(1).Put(ledgertest.Admission(0))
+	d.Started(2).Put(ledgertest.Admission(0))
+	m.places("double", "a second admission elsewhere: not held, and the class names the first", batches(d)...)
+
+	d = newVectorDay(m.t)
+	c := d.Session(1, 1)
+	a, b, e := c.Sign(open()), c.Sign(ledgertest.Admission(0)), c.Sign(ledgertest.Admission(3))
+	m.places("out-of-order", "batches that come too early wait; the opening releases all three", e, b, a)
+	m.places("again", "the same batch again gets the same answer and makes no entry", a, b, b)
+
+	d = newVectorDay(m.t)
+	one, three := d.Started(1), d.Started(3)
+	one.Put(d.Amend(ledger.Amendment{Number: 1, Act: ledger.Retire, Bureau: 3}))
+	three.Put(ledgertest.Admission(2))
+	one.Put(d.Amend(ledger.Amendment{Number: 3, Act: ledger.Enrol, Bureau: 3}))
+	forged := d.Amend(ledger.Amendment{Number: 2, Act: ledger.Enrol, Bureau: 3})
+	forged.Signatures[1] = forged.Signatures[0]
+	one.Put(forged)
+	m.places("amendments", "after a retirement; a number out of turn; one person for two", batches(d)...)
+
+	d = newVectorDay(m.t)
+	c = d.Started(1)
+	head := c.Head()
+	next := d.Session(1, 9)
+	next.At.Previous = head.Hash
+	next.Put(&ledger.SessionOpened{Continues: head, Generation: 1, Media: 3})
+	c.Put(ledgertest.Admission(0))
+	next.Put(ledgertest.Admission(3))
+	m.places("fork", "a session goes on after another has gone on from its head", batches(d)...)
+
+	d = newVectorDay(m.t)
+	one, two := d.Started(1), d.Started(2)
+	right := ledger.Right{Elector: ledgertest.Elector(0), Kind: ledger.Admit}
+	rel := one.Sign(&ledger.Release{Right: right, To: 3})
+	d.Place(rel)
+	x := must(rel.Extract(0).Encode())
+	two.Put(&ledger.Hold{Right: right, Release: x}, ledgertest.Admission(0), &ledger.Provisional{Elector: ledgertest.Elector(11), Means: ledger.ByCard},
+		&ledger.Admission{Elector: ledger.ElectorToken{1}, Means: ledger.ByCard}, &ledger.Anchored{Size: 1},
+		&ledger.AttemptRefused{Elector: ledgertest.Elector(3), Refusal: ledger.AlreadyAdmitted, Means: ledger.ByCard, Denial: x})
+	m.places("invalid", "a release to another, a right not held, a policy, no elector, no office, a denial about somebody else", batches(d)...)
+}
