@@ -77,12 +77,16 @@ func command(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 }
 
 // untilSignal returns a context that the first signal cancels, with an
-// interrupted as its cause. A broken pipe counts: it would else end the
-// process with its children running.
+// interrupted as its cause.
 func untilSignal(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	// Taken and left unread: a broken standard output must fail a write, not end
+	// this process with its children running. A killed server's connections
+	// raise it too, so it interrupts nothing.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -94,6 +98,7 @@ func untilSignal(parent context.Context) (context.Context, func()) {
 	}()
 	return ctx, func() {
 		signal.Stop(signals)
+		signal.Stop(pipes)
 		cancel(nil)
 		<-done
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -225,10 +226,25 @@ func TestBrokenPipeEndsEverything(t *testing.T) {
 	if err := errors.Join(cmd.Start(), write.Close(), read.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Wait(); err == nil {
-		t.Error("ended well though nobody read")
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != exitFault {
+		t.Errorf("ended with %v though nobody read: %s", err, cmd.Stderr)
 	}
 	expectNothingLeft(t, dir)
+}
+
+func TestBrokenConnectionInterruptsNothing(t *testing.T) {
+	ctx, stop := untilSignal(t.Context())
+	defer stop()
+	for _, s := range []syscall.Signal{syscall.SIGPIPE, syscall.SIGTERM} {
+		if err := syscall.Kill(os.Getpid(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-ctx.Done()
+	if got, want := context.Cause(ctx), (interrupted{syscall.SIGTERM}); got != error(want) {
+		t.Errorf("cause %v, want %v", got, want)
+	}
 }
 
 func TestOutageShowsGapAndRecovery(t *testing.T) {
