@@ -91,8 +91,8 @@ func (a *api) routes() http.Handler {
 	m.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	m.HandleFunc("GET /health", a.health)
 	m.HandleFunc("GET /status", a.guarded(a.status))
-	m.HandleFunc("POST /open", a.guarded(func(r *http.Request) (any, error) { return struct{}{}, a.node.book.OpenBureau(r.Context()) }))
-	m.HandleFunc("POST /close", a.guarded(func(r *http.Request) (any, error) { return struct{}{}, a.node.book.CloseBureau(r.Context()) }))
+	m.HandleFunc("POST /open", a.guarded(func(r *http.Request) (any, error) { return struct{}{}, a.node.Open(r.Context()) }))
+	m.HandleFunc("POST /close", a.guarded(func(r *http.Request) (any, error) { return struct{}{}, a.node.CloseBureau(r.Context()) }))
 	m.HandleFunc("POST /check-ins", a.guarded(a.checkIn))
 	m.HandleFunc("POST /undo", a.guarded(a.undo))
 	m.HandleFunc("POST /annulments", a.guarded(a.annul))
@@ -213,15 +213,24 @@ func (n *Node) find(id Identification) (e ledger.ElectorToken, how rights.Ask, o
 type Answer struct {
 	Admitted bool `json:"admitted"`
 	// Refusal is the refusal's number, 0 for none; Reason says it in English.
-	Refusal    ledger.Refusal      `json:"refusal"`
-	Reason     string              `json:"reason"`
-	At         ledger.BureauNumber `json:"at,omitempty"`
-	Recorded   bool                `json:"recorded"`
-	Replicated bool                `json:"replicated"`
+	Refusal ledger.Refusal      `json:"refusal"`
+	Reason  string              `json:"reason"`
+	At      ledger.BureauNumber `json:"at,omitempty"`
+	// Record names this bureau's own admission, "<session>/<sequence>"; empty for none. A
+	// second tap on one elector gets the first one's.
+	Record     string `json:"record,omitempty"`
+	Recorded   bool   `json:"recorded"`
+	Replicated bool   `json:"replicated"`
 }
 
 func answerOf(r pollbook.Receipt) Answer {
-	return Answer{r.Refusal == ledger.NotRefused, r.Refusal, r.Refusal.String(), r.At, r.Recorded, r.Replicated}
+	a := Answer{
+		Admitted: r.Refusal == ledger.NotRefused, Refusal: r.Refusal, Reason: r.Refusal.String(), At: r.At, Recorded: r.Recorded, Replicated: r.Replicated,
+	}
+	if r.Record != (ledger.StatementID{}) {
+		a.Record = fmt.Sprintf("%x/%d", r.Record.Session, r.Record.Sequence)
+	}
+	return a
 }
 
 // CheckIn admits an elector named at the desk, or says why not.

@@ -60,22 +60,6 @@ func ExportStopped(cfg Config, dir string) (err error) {
 	return exportTo(dir, s, a, p)
 }
 
-// Anchored is the newest anchored checkpoint's size, and whether it covers the whole ledger.
-func (n *Node) Anchored() (size uint64, whole bool) {
-	if n.anchors == nil {
-		return 0, false
-	}
-	_, size = n.anchors.newest()
-	return size, size > 0 && size == n.store.Size()
-}
-
-// AnchorNow asks for an anchor of what the ledger holds, without waiting for the pace.
-func (n *Node) AnchorNow() {
-	if n.anchorer != nil {
-		n.anchorer.Wake()
-	}
-}
-
 func (a *api) export(r *http.Request) (any, error) {
 	var in struct {
 		Dir string `json:"dir"`
@@ -95,8 +79,15 @@ func (a *api) export(r *http.Request) (any, error) {
 // Open declares the bureau open to electors.
 func (n *Node) Open(ctx context.Context) error { return n.book.OpenBureau(ctx) }
 
-// CloseBureau declares the bureau closed to electors.
-func (n *Node) CloseBureau(ctx context.Context) error { return n.book.CloseBureau(ctx) }
+// CloseBureau declares the bureau closed to electors. At the principal bureau the last
+// anchor then doesn't wait for its turn.
+func (n *Node) CloseBureau(ctx context.Context) error {
+	err := n.book.CloseBureau(ctx)
+	if n.anchorer != nil {
+		n.anchorer.Hurry()
+	}
+	return err
+}
 
 // Head is the end of the commune's chain as this bureau has it.
 func (n *Node) Head() ledger.ChainHead { return n.store.Head() }

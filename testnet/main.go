@@ -82,7 +82,7 @@ func verdict(out io.Writer, plan simulation.Plan, s *simulation.Summary) int {
 	fmt.Fprintf(out, "acknowledged and lost   %d\n", s.AcknowledgedLost)
 	fmt.Fprintf(out, "home electors refused   %d\n", s.HomeRefused)
 	fmt.Fprintf(out, "leader changes          %d\n", s.LeaderChanges)
-	fmt.Fprintf(out, "longest wait            %d ms\n", s.LongestWaitMillis)
+	fmt.Fprintf(out, "longest wait            %d ms, at the elector's own bureau %d ms\n", s.LongestWaitMillis, s.LongestHomeWaitMillis)
 	fmt.Fprintf(out, "ledger                  %d entries, %d anchored, root %s\n", s.LedgerSize, s.AnchoredSize, s.Root)
 	fmt.Fprintf(out, "verify it yourself      go run ./tools/verify %s/export/%d\n", plan.Out, s.Commune)
 	if len(s.Broken) > 0 {

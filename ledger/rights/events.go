@@ -99,6 +99,8 @@ type (
 		// At is the bureau where the elector was admitted or where the right
 		// lies, 0 when unknown.
 		At ledger.BureauNumber
+		// Record is this bureau's own admission, where there is one.
+		Record ledger.StatementID
 		// Group: the group has answered that the admission is the first.
 		Group bool
 	}

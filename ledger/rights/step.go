@@ -106,7 +106,7 @@ func (c *Context) askProvisional(s State, e AskProvisional) (State, []Effect) {
 func (c *Context) refuse(s State, e Ask, why ledger.Refusal, at ledger.BureauNumber, denial []byte) (State, []Effect) {
 	return s, []Effect{
 		Note{&ledger.AttemptRefused{Elector: c.Right.Elector, Refusal: why, Means: e.Means, Attester: e.Attester, Denial: denial}},
-		Tell{Refusal: why, At: at},
+		Tell{Refusal: why, At: at, Record: s.Record.By},
 	}
 }
 
@@ -253,7 +253,7 @@ func (c *Context) expired(s State) (State, []Effect) {
 // light hands over the ballot: the admission is durable (R1) and no void is under way (R17).
 func (c *Context) light(s State, group bool) (State, []Effect) {
 	s.Desk, s.Handed = Idle, true
-	return s, []Effect{Tell{At: c.Standing.Author.Bureau, Group: group}}
+	return s, []Effect{Tell{At: c.Standing.Author.Bureau, Record: s.Record.By, Group: group}}
 }
 
 // VoidedByGroup is the reason of a void after the barrier's conflict.

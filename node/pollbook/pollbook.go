@@ -96,6 +96,9 @@ type Receipt struct {
 	Refusal ledger.Refusal
 	// At is the bureau of the admission, or where to go; 0 when unknown.
 	At ledger.BureauNumber
+	// Record is the admission in this bureau's chain, also the earlier one that a
+	// refusal rests on; zero when there is none here. A second tap gets the first's.
+	Record ledger.StatementID
 	// Recorded: durable on two media. Replicated: the group has it as the first.
 	Recorded, Replicated bool
 }

@@ -116,7 +116,7 @@ func (p *Pollbook) carryOut(r *row, f rights.Effect) {
 		if f.Refusal == ledger.ConflictFound || f.Refusal == ledger.Withdrawn {
 			p.tally.Voided++
 		}
-		r.tell(Receipt{Refusal: f.Refusal, At: f.At, Recorded: f.Refusal == ledger.NotRefused, Replicated: f.Group})
+		r.tell(Receipt{Refusal: f.Refusal, At: f.At, Record: f.Record, Recorded: f.Refusal == ledger.NotRefused, Replicated: f.Group})
 	case rights.Defer:
 		if len(r.deferred) >= maxDeferred {
 			r.tell(Receipt{Refusal: ledger.InProgress})

@@ -123,8 +123,10 @@ func (s *Store) openDB(dir string) (*pebble.DB, error) {
 // pebbleLog lets Pebble's fatal faults stop the replica instead of the process.
 type pebbleLog struct{ s *Store }
 
-func (pebbleLog) Infof(string, ...any)        {}
-func (l pebbleLog) Errorf(f string, a ...any) { l.s.opt.Logger.Error("pebble", "err", fmt.Sprintf(f, a...)) }
+func (pebbleLog) Infof(string, ...any) {}
+func (l pebbleLog) Errorf(f string, a ...any) {
+	l.s.opt.Logger.Error("pebble", "err", fmt.Sprintf(f, a...))
+}
 func (l pebbleLog) Fatalf(f string, a ...any) {
 	err := fmt.Errorf(f, a...)
 	l.s.fail(err)

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,15 +13,22 @@ import (
 // told is what the desks were told, elector by elector: the ground of the verdict.
 type told struct {
 	mu sync.Mutex
-	// admitted lists the bureaux that showed the green light for each elector.
-	admitted map[int][]ledger.BureauNumber
-	// waits for people.
-	longest time.Duration
+	// admitted lists the green lights shown for each elector, by the bureau's own record: a
+	// second tap at one desk is the same check-in.
+	admitted map[int][]light
+	// longest is the longest wait for an answer, longestHome that of electors at home.
+	longest, longestHome time.Duration
 
 	checkIns, away, secondRefused, refused, homeRefused, faults int
 }
 
-func newTold() *told { return &told{admitted: map[int][]ledger.BureauNumber{}} }
+func newTold() *told { return &told{admitted: map[int][]light{}} }
+
+// light is one check-in that a desk was told.
+type light struct {
+	bureau ledger.BureauNumber
+	record string
+}
 
 // attempt is one elector at one desk.
 type attempt struct {
@@ -37,15 +45,21 @@ type attempt struct {
 func (t *told) note(a attempt, ans node.Answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.longest = max(t.longest, a.took)
-	e := a.visitor.elector
+	e, home := a.visitor.elector, a.at == a.visitor.home
+	if t.longest = max(t.longest, a.took); home {
+		t.longestHome = max(t.longestHome, a.took)
+	}
 	// A desk that asks again after a crash is told that the row is its own: the
 	// admission was recorded, and counts as handed over.
-	recovered := a.repeat && ans.Refusal == ledger.AlreadyAdmitted && ans.At == a.at && len(t.admitted[e]) == 0
+	recovered := a.repeat && ans.Refusal == ledger.AlreadyAdmitted && ans.At == a.at
 	if ans.Admitted || recovered {
-		t.admitted[e] = append(t.admitted[e], a.at)
+		l := light{a.at, ans.Record}
+		if slices.Contains(t.admitted[e], l) {
+			return
+		}
+		t.admitted[e] = append(t.admitted[e], l)
 		t.checkIns++
-		if a.at != a.visitor.home {
+		if !home {
 			t.away++
 		}
 		return
@@ -55,7 +69,7 @@ func (t *told) note(a attempt, ans node.Answer) {
 		t.secondRefused++
 		return
 	}
-	if a.at == a.visitor.home && ans.Refusal != ledger.ReleasedElsewhere && ans.Refusal != ledger.AlreadyAdmitted && ans.Refusal != ledger.BureauNotOpen {
+	if home && ans.Refusal != ledger.ReleasedElsewhere && ans.Refusal != ledger.AlreadyAdmitted && ans.Refusal != ledger.BureauNotOpen {
 		t.homeRefused++
 	}
 }
@@ -93,8 +107,8 @@ func (t *told) lost(live map[int][]ledger.BureauNumber) (n int) {
 		for _, b := range live[e] {
 			in[b]++
 		}
-		for _, b := range at {
-			if in[b]--; in[b] < 0 {
+		for _, l := range at {
+			if in[l.bureau]--; in[l.bureau] < 0 {
 				n++
 			}
 		}

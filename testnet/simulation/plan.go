@@ -124,6 +124,7 @@ type Summary struct {
 	NeverAdmitted            int            `json:"never_admitted"`
 	LeaderChanges            uint64         `json:"leader_changes"`
 	LongestWaitMillis        int64          `json:"longest_wait_ms"`
+	LongestHomeWaitMillis    int64          `json:"longest_home_wait_ms"`
 	AnchoredSize             uint64         `json:"anchored_size"`
 	LedgerSize               uint64         `json:"ledger_size"`
 	LedgerHead               string         `json:"ledger_head"`

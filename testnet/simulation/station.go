@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -127,13 +129,20 @@ func (d *day) logFile(u *bureau) (*os.File, error) {
 	return f, nil
 }
 
+// Ports below those that the system gives to outgoing connections (from 32768 on Linux,
+// 49152 elsewhere), so that none is taken between finding and listening, nor while a bureau is down.
+const firstPort, lastPort = 10_000, 32_000
+
 // freePort finds a loopback address that nobody listens at.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+	for range 1000 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(lastPort-firstPort)))
+		l, err := net.Listen("tcp", addr)
+		if err == nil {
+			return addr, l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", fmt.Errorf("no free port between %d and %d on the loopback", firstPort, lastPort)
 }
 
 // multiaddr is host:port for TCP alone: the simulated cables carry nothing else.

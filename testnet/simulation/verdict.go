@@ -113,7 +113,8 @@ func (d *day) judge(ctx context.Context, dir string, anchoredAll bool) (*Summary
 		Seed: d.plan.Seed, Commune: d.plan.Commune, Bureaux: d.plan.Bureaux, Electors: d.plan.Electors,
 		CheckIns: d.told.checkIns, AwayCheckIns: d.told.away, SecondAttemptsRefused: d.told.secondRefused,
 		DoubleAdmissions: d.told.double(), HomeRefused: d.told.homeRefused, LongestWaitMillis: d.told.longest.Milliseconds(),
-		Faults: []string{}, Broken: []string{},
+		LongestHomeWaitMillis: d.told.longestHome.Milliseconds(),
+		Faults:                []string{}, Broken: []string{},
 	}
 	for _, f := range d.plan.Faults {
 		s.Faults = append(s.Faults, f.Name)
