@@ -71,6 +71,8 @@ func (v *verification) feed(ctx context.Context, order, work chan<- *bundle) {
 		} else if b.raw, err = SplitBundle(data, t.W); err != nil {
 			b.err = &Offended{atEntry(b.first + uint64(len(b.raw))), err}
 		}
+		// Once a worker has the bundle, it is the worker's.
+		last := b.err != nil
 		select {
 		case order <- b:
 		case <-ctx.Done():
@@ -81,7 +83,7 @@ func (v *verification) feed(ctx context.Context, order, work chan<- *bundle) {
 		case <-ctx.Done():
 			return
 		}
-		if b.err != nil {
+		if last {
 			return
 		}
 	}
