@@ -3,14 +3,15 @@
 //
 // The way of the bytes, from small to large:
 //
-//	Statement   what a bureau declares                              statement.go, bodies.go
+//	Statement   what a bureau declares                              statement.go, bodies_*.go
 //	Batch       statements under one signature, in a bureau's chain batch.go
-//	Extract     one statement with its proof, to travel alone       batch.go
+//	Extract     one statement with its proof, to travel alone       extract.go
 //	Entry       a batch at its place in the commune's chain         entry.go
-//	Place       a batch + what stands already -> entries, classes   place.go, judge.go
+//	After       where a right stands at one bureau                  judge.go
+//	Place       a batch + what stands already -> entries, verdicts  place.go, place_judge.go, view.go
 //	Checkpoint  size and root of the tree, as a signed note         checkpoint.go
 //	tiles       the export's layout                                 tile.go
-//	Verify      an export against its manifest                      verify.go
+//	Verify      an export against its manifest                      verify*.go
 //
 // SPEC.md is the binding text; its vectors lie in testdata/vectors.
 package ledger
