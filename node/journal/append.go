@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"pointage/ledger"
 )
@@ -103,9 +104,44 @@ func (j *Journal) write() {
 			a.done <- appended{err: j.writeNote(a.key, a.value)}
 			continue
 		}
+		j.pace()
 		group := []*appending{a}
 		group, held = j.gather(group)
 		j.writeBatch(group)
+	}
+}
+
+// Pacing: while the reader of Next has a batch on its way and another one waiting, what is
+// signed now could only wait behind them. So it gathers instead, and shares a signature, an
+// fsync and a place in the group with what comes meanwhile.
+const (
+	// paceFrom is how many batches the reader must have before it is waited for; paceTo is
+	// how many show that it is far behind (no group answers): then nobody waits for it.
+	paceFrom, paceTo = 2, 8
+	// maxPace bounds the wait.
+	maxPace = 10 * time.Millisecond
+)
+
+// pace waits for the reader while that costs nobody anything.
+func (j *Journal) pace() {
+	var timeout <-chan time.Time
+	for {
+		j.mu.Lock()
+		waiting, moved := len(j.batches), j.moved
+		j.mu.Unlock()
+		if waiting < paceFrom || waiting > paceTo {
+			return
+		}
+		if timeout == nil {
+			timeout = time.After(maxPace)
+		}
+		select {
+		case <-moved:
+		case <-timeout:
+			return
+		case <-j.closed:
+			return
+		}
 	}
 }
 

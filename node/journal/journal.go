@@ -81,6 +81,8 @@ type Journal struct {
 	batches []recorded
 	base    Cursor
 	grown   chan struct{}
+	// moved is closed and replaced when Next lets go of batches.
+	moved   chan struct{}
 	notes   map[string]note
 	err     error
 	closing bool
@@ -178,10 +180,11 @@ func (j *Journal) Next(ctx context.Context, c Cursor) (*ledger.Batch, Cursor, er
 		}
 		if k := c - j.base; k < Cursor(len(j.batches)) {
 			b := j.batches[k].batch
-			j.batches, j.base = j.batches[k:], c
+			j.letGo(c)
 			j.mu.Unlock()
 			return b, c + 1, nil
 		}
+		j.letGo(c)
 		grown := j.grown
 		j.mu.Unlock()
 		select {
@@ -191,6 +194,15 @@ func (j *Journal) Next(ctx context.Context, c Cursor) (*ledger.Batch, Cursor, er
 		case <-ctx.Done():
 			return nil, c, ctx.Err()
 		}
+	}
+}
+
+// letGo drops the batches before the cursor, under the lock.
+func (j *Journal) letGo(c Cursor) {
+	if c > j.base {
+		j.batches, j.base = j.batches[c-j.base:], c
+		close(j.moved)
+		j.moved = make(chan struct{})
 	}
 }
 

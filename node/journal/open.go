@@ -91,7 +91,7 @@ func Open(o Options) (*Journal, error) {
 	}
 	j := &Journal{
 		opt: o, author: ledger.Author{Bureau: o.Bureau, Incarnation: o.Incarnation}, queue: make(chan *appending, maxWaiting),
-		failed: make(chan struct{}), closed: make(chan struct{}), ended: make(chan struct{}), grown: make(chan struct{}),
+		failed: make(chan struct{}), closed: make(chan struct{}), ended: make(chan struct{}), grown: make(chan struct{}), moved: make(chan struct{}),
 	}
 	media, err := j.headers()
 	if err != nil {

@@ -48,7 +48,11 @@ func (p *Pollbook) knownElsewhere(x ledger.Right, how rights.Ask) (Receipt, bool
 func (p *Pollbook) desk(ctx context.Context, x ledger.Right, e rights.Event) (Receipt, error) {
 	answer := make(chan Receipt, 1)
 	p.mu.Lock()
-	if !p.open || p.closed {
+	if p.closed {
+		p.mu.Unlock()
+		return Receipt{}, ErrClosed
+	}
+	if !p.open {
 		p.mu.Unlock()
 		return Receipt{Refusal: ledger.BureauNotOpen}, nil
 	}
@@ -58,7 +62,10 @@ func (p *Pollbook) desk(ctx context.Context, x ledger.Right, e rights.Event) (Re
 	p.askAgain(r, time.Now().Add(p.cfg.AskTimeout))
 	p.mu.Unlock()
 	select {
-	case a := <-answer:
+	case a, ok := <-answer:
+		if !ok {
+			return Receipt{}, ErrClosed
+		}
 		return a, nil
 	case <-ctx.Done():
 		return Receipt{}, ctx.Err()

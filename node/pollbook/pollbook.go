@@ -205,8 +205,7 @@ func (p *Pollbook) giveBackHeld() {
 	}
 }
 
-// Close ends what is under way. Whoever waits is told that the bureau is not open;
-// what was durable stays so.
+// Close ends what is under way. Whoever waits gets ErrClosed; what was durable stays so.
 func (p *Pollbook) Close() error {
 	p.mu.Lock()
 	p.closed = true
@@ -216,7 +215,10 @@ func (p *Pollbook) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range p.rows {
-		r.tell(Receipt{Refusal: ledger.BureauNotOpen})
+		for _, w := range r.waiters {
+			close(w)
+		}
+		r.waiters = nil
 	}
 	return nil
 }
@@ -244,8 +246,9 @@ func (p *Pollbook) Status() Status {
 	return s
 }
 
-// ErrClosed is the fault of acts after Close.
-var ErrClosed = errors.New("the pollbook is closed")
+// ErrClosed is the fault of acts that Close cut short or that came after it: an admission may
+// be recorded all the same, and asking again after the next start tells.
+var ErrClosed = errors.New("the bureau's program is ending: ask again when it is up")
 
 // OpenBureau declares the bureau open to electors; a second time it does nothing.
 func (p *Pollbook) OpenBureau(ctx context.Context) error {

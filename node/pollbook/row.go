@@ -133,7 +133,10 @@ func (p *Pollbook) carryOut(r *row, f rights.Effect) {
 func (p *Pollbook) write(x ledger.Right, body ledger.Body) {
 	d, err := p.cfg.Journal.Append(p.ctx, body)
 	if err != nil {
-		p.cfg.Logger.Error("a statement could not be recorded", "error", err)
+		if p.ctx.Err() != nil {
+			return // Close: the statement may be durable; the next start reads the chain
+		}
+		p.cfg.Logger.Error("a statement could not be recorded", "err", err)
 		p.step(x, rights.Lost{})
 		return
 	}
