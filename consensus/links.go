@@ -114,7 +114,8 @@ func (l *links) Dial(address raft.ServerAddress, timeout time.Duration) (net.Con
 	hello = append(hello, server...)
 	hello = append(hello, byte(len(l.self)))
 	hello = append(hello, l.self...)
-	if err := k.SetWriteDeadline(time.Now().Add(l.patient)); err == nil {
+	err = k.SetWriteDeadline(time.Now().Add(l.patient))
+	if err == nil {
 		_, err = k.Write(hello)
 	}
 	if err == nil {

@@ -63,6 +63,37 @@ func TestStateBehindTheSnapshotIsRestored(t *testing.T) {
 	})
 }
 
+func TestStartSkipsASnapshotThatIsNotNewer(t *testing.T) {
+	s := memoryStores()
+	m := consensustest.NewMachine()
+	if skip, err := s.restorable(m); skip || err != nil {
+		t.Errorf("without a snapshot: %t, %v", skip, err)
+	}
+	sink, err := s.snaps.Create(1, 10, 1, raft.Configuration{}, 1, nil)
+	if err == nil {
+		err = sink.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for applied, want := range map[uint64]bool{0: false, 9: false, 10: true, 11: true} {
+		n := consensustest.NewMachine()
+		if applied > 0 {
+			n.Apply(applied, [][]byte{{1}})
+		}
+		if skip, err := s.restorable(n); skip != want || err != nil {
+			t.Errorf("machine at %d, snapshot at 10: skip %t, %v", applied, skip, err)
+		}
+	}
+	if skip, err := s.restorable(nil); skip || err != nil {
+		t.Errorf("a machine without an index: %t, %v", skip, err)
+	}
+	s.gap = 12
+	if _, err := s.restorable(m); !isOneOf(err, ErrDamaged) {
+		t.Errorf("entry 11 is missing: %v, want ErrDamaged", err)
+	}
+}
+
 // forgetful hides a machine's index: it is one that does not survive restarts.
 type forgetful struct{ m *consensustest.Machine }
 

@@ -156,6 +156,7 @@ func (c *conn) Write(b []byte) (int, error) {
 			h.chunks = append(h.chunks, chunk{append([]byte(nil), b[written:written+n]...), time.Now().Add(delay)})
 			h.size += n
 			written += n
+			h.link.sent()
 			h.notifyLocked()
 			h.mu.Unlock()
 			continue

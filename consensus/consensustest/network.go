@@ -30,6 +30,13 @@ type link struct {
 	mu    sync.Mutex
 	cut   bool
 	delay time.Duration
+	count int
+}
+
+func (l *link) sent() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count++
 }
 
 func (l *link) state() (cut bool, delay time.Duration) {
@@ -145,6 +152,16 @@ func (n *Network) Break(a, b string) {
 	for _, c := range broken {
 		c.fail(errors.New("connection reset"))
 	}
+}
+
+// Sent counts the messages (pieces written) from one machine to another so far.
+func (n *Network) Sent(from, to string) int {
+	n.mu.Lock()
+	l := n.linkLocked(from, to)
+	n.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.count
 }
 
 // Open counts the sides of connections that are open.

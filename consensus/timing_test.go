@@ -1,0 +1,212 @@
+package consensus
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The counts behind DESIGN.md, "Timing": what a quiet leader sends to one voting follower and to one receiver.
+func TestQuietLeaderSaysLittle(t *testing.T) {
+	for _, members := range []int{12, 25, 60, 120} {
+		t.Run(fmt.Sprint(members), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newCluster(t, 7, members-7, withPrincipal)
+				c.start(c.peers...)
+				c.until(20*time.Second, "the principal leads", c.leads("m0"))
+				c.propose("m0", "x")
+				<-time.After(5 * time.Second)
+				voting, receiver := c.network.Sent("m0", "m1"), c.network.Sent("m0", c.peers[members-1])
+				<-time.After(time.Minute)
+				voting = c.network.Sent("m0", "m1") - voting
+				receiver = c.network.Sent("m0", c.peers[members-1]) - receiver
+				t.Logf("%d members: in a minute %d messages to a voting member, %d to a receiver", members, voting, receiver)
+				if beats := int(time.Minute / c.group("m0").cfg.Timing.Heartbeat); voting > 10*beats || receiver > 5*beats {
+					t.Errorf("%d and %d messages in %d heartbeat times", voting, receiver, beats)
+				}
+				c.end()
+			})
+		})
+	}
+}
+
+// A follower hears of a commit within two Commit times, however quiet the group is.
+func TestFollowersHearOfACommitSoon(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 7, 20, withPrincipal)
+		c.start(c.peers...)
+		c.until(20*time.Second, "the principal leads", c.leads("m0"))
+		c.propose("m0", "warm")
+		limit := 2 * c.group("m0").cfg.Timing.Commit
+		for i := range 20 {
+			<-time.After(3 * time.Second)
+			c.propose("m0", fmt.Sprint(i))
+			c.level(limit + 20*time.Millisecond) // level looks every 20 ms
+		}
+		c.end()
+	})
+}
+
+// The largest group, far apart: the next leader is there within five seconds.
+func TestNextLeaderOfALargeGroupFarApart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 7, 113, withPrincipal)
+		for _, a := range c.peers {
+			for _, b := range c.peers {
+				if a != b {
+					c.network.Delay(a, b, 40*time.Millisecond)
+				}
+			}
+		}
+		c.start(c.peers...)
+		c.until(30*time.Second, "the principal leads", c.leads("m0"))
+		c.proposeMany("m100", "before", 20)
+		worst := time.Duration(0)
+		for i := range 3 {
+			leader := c.leader()
+			c.network.Isolate(leader)
+			began := time.Now()
+			at := c.other(leader, "m0")
+			c.propose(at, fmt.Sprintf("after-%d", i))
+			worst = max(worst, time.Since(began))
+			c.network.Rejoin(leader)
+			c.until(time.Minute, "one leader", func() bool { return c.leads("m0")() && !c.leads("m1")() })
+			<-time.After(20 * time.Second)
+		}
+		t.Logf("longest without a leader: %s", worst)
+		if worst > 5*time.Second {
+			t.Errorf("%s without a leader, want at most 5 s", worst)
+		}
+		c.level(15 * time.Second)
+		c.end()
+	})
+}
+
+// Chaos: machines are stopped, cut off, cut one way, slowed down, their disks hang and their machines forget, while
+// commands are proposed everywhere and proposed again when their outcome is unknown. Then everything is healed.
+func TestGroupAgreesThroughChaos(t *testing.T) {
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			bubble(t, func(t *testing.T) { chaos(t, seed) })
+		})
+	}
+}
+
+func chaos(t *testing.T, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 1))
+	c := newCluster(t, 5, 3, func(cfg *Config) {
+		withPrincipal(cfg)
+		cfg.Snapshots = Snapshots{Interval: 5 * time.Second, Threshold: 60, Trailing: 40}
+		cfg.ReplaceAfter = 20 * time.Second
+	})
+	gates := map[string]*gatedLog{}
+	for _, p := range c.peers {
+		gates[p] = c.gate(p)
+	}
+	c.start(c.peers...)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for i, p := range c.peers {
+		pause := time.Duration(200+random.IntN(400)) * time.Millisecond
+		wg.Go(func() {
+			for n := 0; ; n++ {
+				command := fmt.Sprintf("%s-%d", p, n)
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(pause + time.Duration(i)*time.Millisecond):
+					}
+					if c.try(p, command) == nil {
+						break
+					}
+				}
+			}
+		})
+	}
+	for range 25 {
+		c.trouble(random, gates)
+	}
+	for _, p := range c.peers {
+		c.network.Rejoin(p)
+		if c.group(p) == nil {
+			c.start(p)
+		}
+	}
+	<-time.After(30 * time.Second)
+	close(stop)
+	wg.Wait()
+	c.propose("m7", "last")
+	c.level(20 * time.Second)
+	c.until(30*time.Second, "the principal leads", c.leads("m0"))
+	c.mu.Lock()
+	n := len(c.acked)
+	c.mu.Unlock()
+	if n < 200 {
+		t.Errorf("%d commands acknowledged: the chaos left nothing to check", n)
+	}
+	t.Logf("%d commands acknowledged", n)
+	c.end()
+}
+
+// trouble does one thing to one or two machines, and undoes it some seconds later, or leaves it.
+func (c *cluster) trouble(random *rand.Rand, gates map[string]*gatedLog) {
+	peer, other := c.peers[random.IntN(len(c.peers))], c.peers[random.IntN(len(c.peers))]
+	pause := func() { <-time.After(time.Duration(random.IntN(15_000)) * time.Millisecond) }
+	switch random.IntN(7) {
+	case 0:
+		if c.group(peer) == nil {
+			return
+		}
+		c.stop(peer)
+		log := c.machines[peer].Log()
+		if len(log) > 0 {
+			c.machines[peer].Forget(log[random.IntN(len(log))].Index)
+		}
+		pause()
+		c.start(peer)
+	case 1:
+		c.network.Isolate(peer)
+		pause()
+		c.network.Rejoin(peer)
+	case 2:
+		if peer != other {
+			c.network.Cut(peer, other)
+		}
+		pause()
+	case 3:
+		for _, p := range c.peers {
+			c.network.Rejoin(p)
+		}
+		pause()
+	case 4:
+		side := slices.Clone(c.peers)
+		random.Shuffle(len(side), func(i, j int) { side[i], side[j] = side[j], side[i] })
+		k := 1 + random.IntN(len(side)-1)
+		for _, a := range side[:k] {
+			for _, b := range side[k:] {
+				c.network.Cut(a, b)
+				c.network.Cut(b, a)
+			}
+		}
+		pause()
+		for _, p := range side {
+			c.network.Rejoin(p)
+		}
+	case 5:
+		gates[peer].close()
+		pause()
+		gates[peer].open()
+	case 6:
+		for _, p := range c.peers {
+			if p != peer {
+				c.network.Delay(peer, p, time.Duration(random.IntN(200))*time.Millisecond)
+				c.network.Break(peer, p)
+			}
+		}
+		pause()
+	}
+}
