@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"sort"
 	"strings"
 
@@ -175,7 +176,7 @@ func (v *verification) read(name string, limit int64) ([]byte, error) {
 // missing, longer or no regular file is an offence.
 func ReadExported(dir fs.FS, name string, limit int64) (b []byte, err error) {
 	info, err := fs.Stat(dir, name)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || err != nil && underFile(dir, name) {
 		return nil, offence(atFile(name), "is missing")
 	}
 	if err != nil {
@@ -197,6 +198,16 @@ func ReadExported(dir fs.FS, name string, limit int64) (b []byte, err error) {
 		return nil, offence(atFile(name), "is longer than %d bytes", limit)
 	}
 	return b, nil
+}
+
+// underFile says whether a file stands where the name has a directory.
+func underFile(dir fs.FS, name string) bool {
+	for p := path.Dir(name); p != "."; p = path.Dir(p) {
+		if info, err := fs.Stat(dir, p); err == nil {
+			return !info.IsDir()
+		}
+	}
+	return false
 }
 
 // exactly reads a text file that can only be one thing.
