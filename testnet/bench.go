@@ -2,11 +2,162 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
+	"os"
+	"runtime/pprof"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pointage/testnet/simulation"
 )
 
-func bench(_ context.Context, _ []string, _, errs io.Writer) int {
-	fmt.Fprintln(errs, "bench")
-	return exitUsage
+const benchUsage = `testnet bench measures committed check-ins a second at three bureaux, signed, chained and verified at
+each, beside etcd and PostgreSQL at insert-if-absent of 310 bytes in the same run; only the ratios mean anything.
+
+Example:  go run ./testnet bench --clients 1,64,256 --duration 5s --rounds 3
+
+Flags:`
+
+// bench measures and prints figures and ratios.
+func bench(ctx context.Context, args []string, out, errs io.Writer) int {
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	var p simulation.BenchPlan
+	clients := fs.String("clients", "1,64,256", "numbers of concurrent clients")
+	fs.DurationVar(&p.Duration, "duration", 5*time.Second, "of one measurement")
+	fs.IntVar(&p.Rounds, "rounds", 3, "how often all are measured, in turn")
+	fs.StringVar(&p.Out, "out", "testnet-out", "directory for the bureaux")
+	fs.BoolVar(&p.Baselines, "baselines", true, "measure etcd and PostgreSQL too")
+	asJSON := fs.Bool("json", false, "a JSON line for each measurement, and nothing else")
+	profile := fs.String("cpuprofile", "", "write a CPU profile of this process here")
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(out, benchUsage)
+		fs.SetOutput(out)
+		fs.PrintDefaults()
+		return exitHeld
+	}
+	if err == nil && fs.NArg() > 0 {
+		err = fmt.Errorf("unexpected word %q", fs.Arg(0))
+	}
+	if err == nil {
+		p.Clients, err = numbers(*clients)
+	}
+	if err == nil && (p.Duration < 100*time.Millisecond || p.Duration > time.Minute || p.Rounds < 1 || p.Rounds > 100) {
+		err = errors.New("--duration is 100ms to 1m, --rounds 1 to 100")
+	}
+	if err != nil {
+		fmt.Fprintf(errs, "testnet bench: %v; see testnet bench --help\n", err)
+		return exitUsage
+	}
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintf(errs, "testnet bench: %v\n", err)
+			return exitUsage
+		}
+		defer pprof.StopCPUProfile()
+	}
+	if !*asJSON {
+		p.Text = errs
+	}
+	return measure(ctx, p, *asJSON, out, errs)
+}
+
+func numbers(list string) (out []int, err error) {
+	for _, s := range strings.Split(list, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > 512 {
+			return nil, fmt.Errorf("--clients %q: numbers from 1 to 512 with commas", list)
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+func measure(ctx context.Context, p simulation.BenchPlan, asJSON bool, out, errs io.Writer) int {
+	var all []simulation.Rate
+	err := simulation.Bench(ctx, p, func(r simulation.Rate) {
+		all = append(all, r)
+		if asJSON {
+			_ = json.NewEncoder(out).Encode(r)
+			return
+		}
+		fmt.Fprintln(errs, rateLine(r))
+	})
+	switch {
+	case ctx.Err() != nil:
+		fmt.Fprintln(errs, "testnet bench: interrupted; nothing is left running")
+		return exitInterrupted
+	case err != nil:
+		fmt.Fprintf(errs, "testnet bench: %v\n", err)
+		return exitBroken
+	case !asJSON:
+		table(out, all)
+	}
+	return exitHeld
+}
+
+func rateLine(r simulation.Rate) string {
+	if r.Missing != "" {
+		return fmt.Sprintf("%-24s missing: %s", r.System, r.Missing)
+	}
+	s := fmt.Sprintf("%-24s %3d clients  %8.0f/s  p50 %.2f ms  p99 %.2f ms", r.System, r.Clients, r.PerSecond, r.P50, r.P99)
+	if r.PerBatch > 0 {
+		s += fmt.Sprintf("  %.1f statements a signature", r.PerBatch)
+	}
+	if r.NotReplicated > 0 {
+		s += fmt.Sprintf("  (%d more went on alone)", r.NotReplicated)
+	}
+	return s
+}
+
+// table prints the medians and their ratios to the others.
+func table(out io.Writer, all []simulation.Rate) {
+	type key struct {
+		system  string
+		clients int
+	}
+	rates := map[key][]float64{}
+	var order []key
+	for _, r := range all {
+		k := key{r.System, r.Clients}
+		if r.Missing != "" {
+			fmt.Fprintln(out, rateLine(r))
+			continue
+		}
+		if rates[k] == nil {
+			order = append(order, k)
+		}
+		rates[k] = append(rates[k], r.PerSecond)
+	}
+	median := func(k key) float64 {
+		v := slices.Sorted(slices.Values(rates[k]))
+		if len(v) == 0 {
+			return 0
+		}
+		return v[len(v)/2]
+	}
+	fmt.Fprintf(out, "%-24s %7s %10s %10s %12s\n", "median", "clients", "a second", "x etcd", "x PostgreSQL")
+	for _, k := range order {
+		fmt.Fprintf(out, "%-24s %7d %10.0f", k.system, k.clients, median(k))
+		for _, other := range []string{"etcd", "postgresql"} {
+			o := median(key{other, k.clients})
+			if o == 0 || k.system == "etcd" || k.system == "postgresql" {
+				fmt.Fprintf(out, " %10s", "-")
+				continue
+			}
+			fmt.Fprintf(out, " %10.2f", median(k)/o)
+		}
+		fmt.Fprintln(out)
+	}
 }

@@ -32,7 +32,9 @@ type day struct {
 	index      map[ledger.BureauNumber]int
 	logs       []*os.File
 	told       *told
-	began      time.Time
+	// attached is how many of the three media each bureau has.
+	attached int
+	began    time.Time
 	// turn is held by the fault that cuts or kills.
 	turn chan struct{}
 
@@ -48,7 +50,7 @@ func Run(ctx context.Context, p Plan) (s *Summary, err error) {
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
-	d := &day{plan: p, index: map[ledger.BureauNumber]int{}, told: newTold(), began: time.Now(), turn: make(chan struct{}, 1), verified: store.NewVerified()}
+	d := &day{plan: p, attached: 3, index: map[ledger.BureauNumber]int{}, told: newTold(), began: time.Now(), turn: make(chan struct{}, 1), verified: store.NewVerified()}
 	if d.plan.Out, err = filepath.Abs(p.Out); err != nil {
 		return nil, err
 	}

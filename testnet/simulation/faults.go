@@ -93,7 +93,7 @@ func (d *day) runFaults(ctx context.Context) error {
 			errs <- err
 		}()
 	}
-	var first error
+	var first error // every fault ends before its day does
 	for range d.plan.Faults {
 		if err := <-errs; err != nil && first == nil {
 			first = err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -111,12 +112,20 @@ func (d *day) draw() ([]visitor, error) {
 	return visitors(d.plan.Seed, homes, numbers, d.plan.Turnout, d.plan.Day), nil
 }
 
-// receive sends everybody to their desks at their time.
+// arriving is one person who comes to one bureau at a moment of the day.
+type arriving struct {
+	at time.Duration
+	to ledger.BureauNumber
+	do func()
+}
+
+// receive sends everybody to their desks at their time, and returns when all are through.
 func (d *day) receive(ctx context.Context, vs []visitor) error {
+	coming := d.comers(ctx, vs)
 	queues := map[ledger.BureauNumber]chan func(){}
-	var desks, busy sync.WaitGroup
+	var desks sync.WaitGroup
 	for _, u := range d.bureaux {
-		q := make(chan func(), len(vs)*2+1)
+		q := make(chan func(), len(coming))
 		queues[u.number] = q
 		for range desksPerBureau {
 			desks.Go(func() {
@@ -127,27 +136,12 @@ func (d *day) receive(ctx context.Context, vs []visitor) error {
 		}
 	}
 	opened := time.Now()
-	enter := func(at time.Duration, to ledger.BureauNumber, f func()) {
-		busy.Add(1)
-		time.AfterFunc(time.Until(opened.Add(at)), func() {
-			queues[to] <- func() { defer busy.Done(); f() }
-		})
-	}
-	for i := range vs {
-		v := &vs[i]
-		enter(v.at, v.to, func() { d.visit(ctx, v) })
-		if v.twin != 0 {
-			enter(v.at, v.twin, func() { d.tryOnce(ctx, v, v.twin, true) })
+	for _, c := range coming {
+		if !sleep(ctx, time.Until(opened.Add(c.at))) {
+			break
 		}
-		if v.again != 0 {
-			enter(v.againAt, v.again, func() {
-				if d.told.has(v.elector) {
-					d.tryOnce(ctx, v, v.again, true)
-				}
-			})
-		}
+		queues[c.to] <- c.do
 	}
-	busy.Wait()
 	for _, q := range queues {
 		close(q)
 	}
@@ -155,10 +149,33 @@ func (d *day) receive(ctx context.Context, vs []visitor) error {
 	return ctx.Err()
 }
 
+// comers lists every arrival of the day in its order.
+func (d *day) comers(ctx context.Context, vs []visitor) (out []arriving) {
+	for i := range vs {
+		v := &vs[i]
+		out = append(out, arriving{v.at, v.to, func() { d.visit(ctx, v) }})
+		if v.twin != 0 {
+			out = append(out, arriving{v.at, v.twin, func() { d.tryOnce(ctx, v, v.twin, true) }})
+		}
+		if v.again != 0 {
+			out = append(out, arriving{v.againAt, v.again, func() {
+				if d.told.has(v.elector) {
+					d.tryOnce(ctx, v, v.again, true)
+				}
+			}})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b arriving) int { return int(a.at - b.at) })
+	return out
+}
+
 // visit is an elector who wants to vote and keeps trying until he has.
 func (d *day) visit(ctx context.Context, v *visitor) {
 	at, repeat := v.to, false
 	for range maxTries {
+		if ctx.Err() != nil {
+			return
+		}
 		ans, err := d.try(ctx, v, at, repeat, false)
 		switch {
 		case ctx.Err() != nil:

@@ -91,7 +91,7 @@ func (d *day) initialise(i int, u *bureau) error {
 		}
 		u.config.Peers = append(u.config.Peers, node.Peer{Bureau: v.number, Addresses: []string{multiaddr(at)}})
 	}
-	for _, m := range u.config.Media {
+	for _, m := range u.config.Media[:d.attached] {
 		if err := os.MkdirAll(filepath.Join(u.dir, m), 0o700); err != nil {
 			return err
 		}
