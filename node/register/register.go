@@ -103,7 +103,10 @@ type Register struct {
 
 	byConvocation []uint32    // electors in the order of their convocation numbers
 	byToken       []tokenSlot // in the order of the tokens' first bytes
-	words         wordIndex
+	// words is made by the first search (wordsOnce): half of an opening's time, and most
+	// bureaux on most days never search by name.
+	wordsOnce sync.Once
+	words     wordIndex
 }
 
 // tokenSlot is the first bytes of an elector's token; the rest is computed
@@ -263,6 +266,5 @@ func (r *Register) index() error {
 			return fmt.Errorf("%w: electors %d and %d have one convocation number", ErrMalformed, a, b)
 		}
 	}
-	r.words = indexWords(r)
 	return nil
 }

@@ -229,6 +229,7 @@ func (r *Register) Search(query string, limit int) (found []Found, total int) {
 	if r.closed || len(asked) == 0 || limit <= 0 {
 		return nil, 0
 	}
+	r.wordsOnce.Do(func() { r.words = indexWords(r) })
 	points, words := r.words.score(asked, len(r.numbers))
 	most := slices.Max(append(words, 0))
 	if most == 0 || int(most) < len(asked)-1 {

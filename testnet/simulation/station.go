@@ -133,12 +133,17 @@ func (d *day) logFile(u *bureau) (*os.File, error) {
 // 49152 elsewhere), so that none is taken between finding and listening, nor while a bureau is down.
 const firstPort, lastPort = 10_000, 32_000
 
-// freePort finds a loopback address that nobody listens at.
+// givenPorts are the addresses that freePort gave in this process.
+var givenPorts sync.Map
+
+// freePort finds a loopback address that nobody listens at and that was not given before.
 func freePort() (string, error) {
 	for range 1000 {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(lastPort-firstPort)))
-		l, err := net.Listen("tcp", addr)
-		if err == nil {
+		if _, given := givenPorts.LoadOrStore(addr, true); given {
+			continue
+		}
+		if l, err := net.Listen("tcp", addr); err == nil {
 			return addr, l.Close()
 		}
 	}
