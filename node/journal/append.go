@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"sync/atomic"
 
 	"pointage/ledger"
 )
@@ -13,10 +13,13 @@ import (
 type appending struct {
 	statements []ledger.Statement
 	exact      []ledger.Instant
-	size       int
-	key        string
-	value      []byte
-	done       chan appended
+	// size of the encoded statements with their lengths, in bytes.
+	size int
+	note *note
+	// taken is set once: by the writer that will answer, or by a caller who goes away.
+	taken atomic.Bool
+	// done gets the writer's answer; it has room for it.
+	done chan appended
 }
 
 type appended struct {
@@ -24,48 +27,55 @@ type appended struct {
 	err     error
 }
 
-// Append makes statements durable, in one batch and in their order. While the journal is
-// busy more callers gather: their statements share the next batch's signature and fsync.
-// After an error the statements may have become durable all the same if ctx ended it;
-// otherwise they are not, or the journal has stopped.
-func (j *Journal) Append(ctx context.Context, bodies ...ledger.Body) (Durable, error) {
+func (j *Journal) appending(bodies []ledger.Body) (*appending, error) {
 	a := &appending{done: make(chan appended, 1)}
 	now := j.opt.Now()
 	for _, b := range bodies {
 		s := ledger.NewStatement(now, b)
 		enc, err := s.Encode()
 		if err != nil {
-			return Durable{}, err
+			return nil, err
 		}
 		a.statements, a.exact, a.size = append(a.statements, s), append(a.exact, now), a.size+2+len(enc)
 	}
 	if len(bodies) == 0 || len(bodies) > ledger.MaxStatements || a.size > maxStatementBytes {
-		return Durable{}, fmt.Errorf("append %d statements of %d bytes: at most %d and %d", len(bodies), a.size, ledger.MaxStatements, maxStatementBytes)
+		return nil, fmt.Errorf("append %d statements of %d bytes: 1 to %d, at most %d bytes", len(bodies), a.size, ledger.MaxStatements, maxStatementBytes)
+	}
+	return a, nil
+}
+
+// Append makes statements durable, in one batch and in their order, all or none. While the
+// journal writes, more callers gather: their statements share the next batch's signature and
+// fsync. Statements that name electors get a rounded time; the exact one stays on the media.
+//
+// After an error nothing has been shown or sent, but the statements may have reached a
+// medium, when ctx ended during the write or the journal stopped (ErrStopped): then they
+// stand in the chain, at once or after the next opening.
+func (j *Journal) Append(ctx context.Context, bodies ...ledger.Body) (Durable, error) {
+	a, err := j.appending(bodies)
+	if err != nil {
+		return Durable{}, err
 	}
 	return j.submit(ctx, a)
 }
 
-// maxStatementBytes is what the statements of one batch may take, with room for the header.
-const maxStatementBytes = ledger.MaxBatch - 512
-
-// SetNote makes a note durable: the newest value of a key wins.
+// SetNote makes a note durable; its value is the key's until the next. Keys have 1 to 255
+// bytes, values at most 4 KiB, and there are at most 256 keys.
 func (j *Journal) SetNote(ctx context.Context, key string, value []byte) error {
 	if len(key) == 0 || len(key) > maxNoteKey || len(value) > maxNote {
-		return fmt.Errorf("note of %d bytes under a key of %d: at most %d and %d", len(value), len(key), maxNote, maxNoteKey)
+		return fmt.Errorf("note of %d bytes under a key of %d: at most %d under 1 to %d", len(value), len(key), maxNote, maxNoteKey)
 	}
-	_, err := j.submit(ctx, &appending{key: key, value: append([]byte{}, value...), done: make(chan appended, 1)})
+	_, err := j.submit(ctx, &appending{note: &note{key: key, value: append([]byte(nil), value...)}, done: make(chan appended, 1)})
 	return err
 }
 
 func (j *Journal) submit(ctx context.Context, a *appending) (Durable, error) {
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(ctx.Err(), j.Err()); err != nil {
 		return Durable{}, err
 	}
 	select {
 	case j.queue <- a:
-	case <-j.failed:
-		return Durable{}, j.Err()
-	case <-j.closed:
+	case <-j.closing:
 		return Durable{}, ErrClosed
 	case <-ctx.Done():
 		return Durable{}, ctx.Err()
@@ -73,19 +83,20 @@ func (j *Journal) submit(ctx context.Context, a *appending) (Durable, error) {
 	select {
 	case r := <-a.done:
 		return r.durable, r.err
-	case <-j.ended:
-		select {
-		case r := <-a.done:
-			return r.durable, r.err
-		default:
-			return Durable{}, ErrClosed
-		}
 	case <-ctx.Done():
+		a.taken.CompareAndSwap(false, true)
 		return Durable{}, ctx.Err()
+	case <-j.ended:
+	}
+	select {
+	case r := <-a.done:
+		return r.durable, r.err
+	default: // it came too late for the writer
+		return Durable{}, ErrClosed
 	}
 }
 
-// write is the writer: it takes all that waits, signs once, and writes every medium.
+// write is the writer: it takes all that waits, signs once, and waits for two media.
 func (j *Journal) write() {
 	defer close(j.ended)
 	var held *appending
@@ -95,76 +106,45 @@ func (j *Journal) write() {
 		if a == nil {
 			select {
 			case a = <-j.queue:
-			case <-j.closed:
-				j.drain()
+			case <-j.closing:
 				return
 			}
+			if !a.taken.CompareAndSwap(false, true) {
+				continue
+			}
 		}
-		if a.key != "" {
-			a.done <- appended{err: j.writeNote(a.key, a.value)}
+		if a.note != nil {
+			a.done <- appended{err: j.writeNote(a.note)}
 			continue
 		}
 		j.pace()
-		group := []*appending{a}
-		group, held = j.gather(group)
-		j.writeBatch(group)
-	}
-}
-
-// Pacing: while the reader of Next has a batch on its way and another one waiting, what is
-// signed now could only wait behind them. So it gathers instead, and shares a signature, an
-// fsync and a place in the group with what comes meanwhile.
-const (
-	// paceFrom is how many batches the reader must have before it is waited for; paceTo is
-	// how many show that it is far behind (no group answers): then nobody waits for it.
-	paceFrom, paceTo = 2, 8
-	// maxPace bounds the wait.
-	maxPace = 10 * time.Millisecond
-)
-
-// pace waits for the reader while that costs nobody anything.
-func (j *Journal) pace() {
-	var timeout <-chan time.Time
-	for {
-		j.mu.Lock()
-		waiting, moved := len(j.batches), j.moved
-		j.mu.Unlock()
-		if waiting < paceFrom || waiting > paceTo {
-			return
-		}
-		if timeout == nil {
-			timeout = time.After(maxPace)
-		}
-		select {
-		case <-moved:
-		case <-timeout:
-			return
-		case <-j.closed:
-			return
-		}
-	}
-}
-
-// drain answers whoever came as the journal closed.
-func (j *Journal) drain() {
-	for {
-		select {
-		case a := <-j.queue:
-			a.done <- appended{err: ErrClosed}
-		default:
-			return
+		var group []*appending
+		group, held = j.gather(a)
+		b, err := j.writeBatch(group)
+		first := 0
+		for _, a := range group {
+			r := appended{err: err}
+			if err == nil {
+				r.durable = Durable{Batch: b, First: first, Count: len(a.statements)}
+			}
+			first += len(a.statements)
+			a.done <- r
 		}
 	}
 }
 
 // gather takes what waits as long as it fits into one batch; held is the first that
 // does not.
-func (j *Journal) gather(group []*appending) (_ []*appending, held *appending) {
-	count, size := len(group[0].statements), group[0].size
+func (j *Journal) gather(a *appending) (group []*appending, held *appending) {
+	group = []*appending{a}
+	count, size := len(a.statements), a.size
 	for {
 		select {
 		case a := <-j.queue:
-			if a.key != "" || count+len(a.statements) > ledger.MaxStatements || size+a.size > maxStatementBytes {
+			if !a.taken.CompareAndSwap(false, true) {
+				continue
+			}
+			if a.note != nil || count+len(a.statements) > ledger.MaxStatements || size+a.size > maxStatementBytes {
 				return group, a
 			}
 			group, count, size = append(group, a), count+len(a.statements), size+a.size
@@ -174,81 +154,107 @@ func (j *Journal) gather(group []*appending) (_ []*appending, held *appending) {
 	}
 }
 
-func (j *Journal) writeBatch(group []*appending) {
-	var r recorded
+func (j *Journal) writeBatch(group []*appending) (*ledger.Batch, error) {
 	var all []ledger.Statement
+	var r recorded
 	for _, a := range group {
 		all, r.exact = append(all, a.statements...), append(r.exact, a.exact...)
 	}
 	b, err := ledger.Sign(j.opt.Key, j.opt.Group, j.author, j.Point(), all)
-	if err == nil {
-		r.batch = b
-		err = j.durable(encodeBatchRecord(r))
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		j.mu.Lock()
-		j.at = ledger.Point{Next: b.Header.Next(), Previous: b.Header.Identity()}
-		j.batches = append(j.batches, r)
-		close(j.grown)
-		j.grown = make(chan struct{})
-		j.mu.Unlock()
+	r.batch = b
+	at, err := j.commit(encodeBatchRecord(r))
+	if err != nil {
+		return nil, err
 	}
-	first := 0
-	for _, a := range group {
-		if err != nil {
-			a.done <- appended{err: err}
-			continue
-		}
-		a.done <- appended{durable: Durable{Batch: b, First: first, Count: len(a.statements)}}
-		first += len(a.statements)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.point = ledger.Point{Next: b.Header.Next(), Previous: b.Header.Identity()}
+	j.chain = append(j.chain, entry{at: at, kept: &r})
+	if n := len(j.chain) - 1 - maxKept; n >= 0 {
+		j.chain[n].kept = nil
 	}
+	close(j.grown)
+	j.grown = make(chan struct{})
+	return b, nil
 }
 
-func (j *Journal) writeNote(key string, value []byte) error {
+func (j *Journal) writeNote(n *note) error {
 	j.mu.Lock()
-	n := note{version: j.notes[key].version + 1, value: value}
+	_, known := j.notes[n.key]
+	full := !known && len(j.notes) >= maxNotes
+	j.serial++
+	n.session, n.serial = j.author.Session, j.serial
 	j.mu.Unlock()
-	if err := j.durable(encodeNoteRecord(key, n)); err != nil {
+	if full {
+		return fmt.Errorf("note under a new key: there are %d keys, at most %d", maxNotes, maxNotes)
+	}
+	if _, err := j.commit(n.encode()); err != nil {
 		return err
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.notes[key] = n
+	j.notes[n.key] = *n
 	return nil
 }
 
-// durable seals a record and returns when two media have fsync'ed it. The third goes on
-// behind. With fewer than two good ones the journal stops.
-func (j *Journal) durable(plain []byte) error {
+// commit gives a record to every good medium and returns when two have fsync'ed it, with
+// where it stands. One record is under way at a time: what a crash leaves on one
+// medium alone is the chain's last batch.
+func (j *Journal) commit(plain []byte) (at spans, err error) {
 	if err := j.Err(); err != nil {
-		return err
+		return at, err
 	}
-	rec, err := j.seal.seal(plain)
-	if err != nil {
-		return j.halt(err)
-	}
-	acks := make(chan error, len(j.media))
+	acks := make(chan ack, members)
+	waiting := 0
+	var faults []error
 	for _, m := range j.media {
-		m.queue <- writing{rec, acks}
-	}
-	good, faults := 0, []error(nil)
-	for range j.media {
-		if err := <-acks; err != nil {
-			faults = append(faults, err)
-			j.opt.Logger.Error("a medium can't be written", "err", err)
-			if len(j.media)-len(faults) < quorum {
-				return j.halt(errors.Join(faults...))
-			}
+		var n nonce
+		if err := j.draw(&n); err != nil {
+			return at, j.halt(err)
+		}
+		off := m.end
+		if !m.enqueue(plain, n, acks) {
+			faults = append(faults, m.status().Fault)
 			continue
 		}
-		if good++; good == quorum {
-			return nil
-		}
+		at[m.member].off, at[m.member].n = off, int32(frameLen(plain))
+		waiting++
 	}
-	return j.halt(errors.Join(faults...))
+	for good := 0; good < quorum; {
+		if good+waiting < quorum {
+			return at, j.halt(errors.Join(faults...))
+		}
+		a := <-acks
+		waiting--
+		if a.err != nil {
+			faults = append(faults, a.medium.status().Fault)
+			continue
+		}
+		good++
+	}
+	return at, nil
 }
 
-// halt stops the journal for good: a machine with fewer than two media stops at once.
+// mediumFailed reports a medium that is no longer written, and stops the journal when fewer
+// than two are left.
+func (j *Journal) mediumFailed(m *medium) {
+	fault := m.status().Fault
+	j.opt.Logger.Error("journal: a medium has failed", "member", m.member, "err", fault)
+	good := 0
+	for _, x := range j.media {
+		if x.failure() == nil {
+			good++
+		}
+	}
+	if good < quorum {
+		j.halt(fault)
+	}
+}
+
+// halt stops the journal for good.
 func (j *Journal) halt(cause error) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -259,26 +265,37 @@ func (j *Journal) halt(cause error) error {
 	return j.err
 }
 
-// Close ends the writing and levels the media: all that were written have all records.
+// Close ends the writing and levels the media. It returns the faults that media
+// had meanwhile; those of before are in Status. Appends that still waited get ErrClosed.
 func (j *Journal) Close() error {
 	j.mu.Lock()
-	if j.closing {
-		j.mu.Unlock()
+	again := j.closed
+	j.closed = true
+	j.mu.Unlock()
+	if again {
 		return nil
 	}
-	j.closing = true
-	j.mu.Unlock()
-	close(j.closed)
+	close(j.closing)
 	<-j.ended
-	return j.detach()
+	if err := j.detach(); err != nil {
+		return fmt.Errorf("close journal: %w", err)
+	}
+	return nil
 }
 
+// detach levels the media and lets go of them.
 func (j *Journal) detach() error {
+	failed := map[*medium]bool{}
+	for _, m := range j.media {
+		failed[m] = m.failure() != nil
+		m.endWhenLevel()
+	}
+	j.writers.Wait()
 	var errs []error
 	for _, m := range j.media {
-		close(m.queue)
-		m.done.Wait()
-		errs = append(errs, m.f.Close())
+		if !failed[m] {
+			errs = append(errs, m.status().Fault)
+		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, j.closeFiles())...)
 }

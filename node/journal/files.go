@@ -2,56 +2,60 @@ package journal
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 )
 
-// files is what the journal needs of a file system, so that tests can cut every
-// operation.
+// files is what the journal needs of a file system. It has two implementations: the
+// machine's, and one of the tests that cuts and tears every operation.
 type files interface {
-	ReadFile(name string) ([]byte, error)
-	// Append opens a file for writing at its end, making it if need be.
-	Append(name string) (file, error)
-	// Replace writes a file whole: a crash leaves the old one, the new one, or none.
-	Replace(name string, b []byte) error
+	IsDir(name string) bool
+	Open(name string, how access) (file, error)
+	Rename(from, to string) error
 	// SyncDir makes the names in a directory durable.
 	SyncDir(dir string) error
-	IsDir(name string) bool
 }
 
-// file is an open journal.
+// access is how a file is opened.
+type access uint8
+
+const (
+	toRead access = iota
+	// toWrite is to read and write a file that is there.
+	toWrite
+	// toMake is toWrite, making the file if need be.
+	toMake
+)
+
+// file is an open file.
 type file interface {
-	io.Writer
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Size() (int64, error)
 	Truncate(size int64) error
 	Sync() error
-	Close() error
 }
 
 // machineFiles is the machine's own file system.
 type machineFiles struct{}
 
-func (machineFiles) ReadFile(name string) ([]byte, error) { return os.ReadFile(name) }
-
-func (machineFiles) Append(name string) (file, error) {
-	return os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+func (machineFiles) IsDir(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.IsDir()
 }
 
-func (m machineFiles) Replace(name string, b []byte) error {
-	tmp := name + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+func (machineFiles) Open(name string, how access) (file, error) {
+	f, err := os.OpenFile(name, [...]int{os.O_RDONLY, os.O_RDWR, os.O_RDWR | os.O_CREATE}[how], 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(tmp))
-	}
-	if err := os.Rename(tmp, name); err != nil {
-		return err
-	}
-	return m.SyncDir(filepath.Dir(name))
+	return machineFile{f}, nil
 }
+
+func (machineFiles) Rename(from, to string) error { return os.Rename(from, to) }
 
 func (machineFiles) SyncDir(dir string) error {
 	d, err := os.Open(dir)
@@ -61,7 +65,56 @@ func (machineFiles) SyncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (machineFiles) IsDir(name string) bool {
-	st, err := os.Stat(name)
-	return err == nil && st.IsDir()
+type machineFile struct{ *os.File }
+
+func (f machineFile) Size() (int64, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return st.Size(), nil
+}
+
+// replace writes a file whole: a crash leaves the old one or the new one, and perhaps a
+// .new beside it, which the next replace overwrites.
+func replace(fs files, name string, b []byte) error {
+	f, err := fs.Open(name+".new", toMake)
+	if err != nil {
+		return err
+	}
+	err = f.Truncate(0)
+	if err == nil {
+		_, err = f.WriteAt(b, 0)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := fs.Rename(name+".new", name); err != nil {
+		return err
+	}
+	return fs.SyncDir(filepath.Dir(name))
+}
+
+// readSmall reads a file of at most limit bytes.
+func readSmall(fs files, name string, limit int) ([]byte, error) {
+	f, err := fs.Open(name, toRead)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	if size > int64(limit) {
+		return nil, fmt.Errorf("%s has %d bytes, at most %d", filepath.Base(name), size, limit)
+	}
+	b := make([]byte, size)
+	if n, err := f.ReadAt(b, 0); n < len(b) {
+		return nil, err
+	}
+	return b, nil
 }

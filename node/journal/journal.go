@@ -1,42 +1,78 @@
-// Package journal is the device's own signed chain on two of three media: encrypted, and
-// durable on two of them before anything is sent or shown.
+// Package journal is the device's own signed chain, kept encrypted on two of three media
+// and durable there before anything is sent or shown.
+//
+// # Media
+//
+// A set has three members: 0 is the machine's disk, 1 and 2 are the two keys. Each carries a
+// header (header.go) and a file of records (record.go), and is written by a goroutine of its
+// own. A record is durable when two media have fsync'ed it; a third goes on behind and is
+// level again at Close or at the next opening.
+//
+// # Opening
+//
+// Open reads every medium that is attached and takes the union of their records, never the
+// longest file: two media may each hold what the other lost. The union is fsync'ed on at
+// least two media before a new session begins; its first batch names the head that it
+// continues.
+//
+// # What a crash leaves
+//
+// One record is under way at a time, so at most the last one of the chain can stand on one
+// medium alone. Nobody was told of it. The next opening that reads it goes on from it; one
+// that does not goes on from the batch before, and a later opening that sees both calls it an
+// orphan. Anything else that goes on beside the chain was durable too: a clone's doing,
+// reported as a fork (chain.go says on which side the journal then opens).
 package journal
 
 import (
-	"context"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"pointage/ledger"
 )
 
 // Limits of what waits and of what a medium holds.
 const (
-	// maxWaiting is how many appends wait for the journal to be free.
+	// members is how many media a set has, quorum how many make a record durable.
+	members = 3
+	quorum  = 2
+	// maxWaiting is how many appends wait for the journal to be free; more wait outside.
 	maxWaiting = 4096
-	// maxBehind is how many records a slow third medium may be behind.
-	maxBehind = 1024
-	// maxNote is the length of a note's value, maxNoteKey of its key, in bytes.
+	// maxBehind is how many bytes a third medium may be behind; beyond, it has failed.
+	maxBehind = 16 << 20
+	// maxWrite is how many bytes of waiting records a medium takes under one fsync.
+	maxWrite = 1 << 20
+	// maxFile is the length of a medium's file of records, in bytes.
+	maxFile = 1 << 30
+	// maxKept is how many of the newest batches stay in memory.
+	maxKept = 64
+	// maxNote is the length of a note's value, maxNoteKey of its key, in bytes;
+	// maxNotes how many keys there are.
 	maxNote    = 4 << 10
 	maxNoteKey = 255
-	// quorum is how many media make a record durable.
-	quorum = 2
+	maxNotes   = 256
+	// maxStatementBytes is what the statements of one batch take, their lengths
+	// included: room is left for header and signature.
+	maxStatementBytes = ledger.MaxBatch - 512
 )
 
 // Medium is one place of the set.
 type Medium struct {
-	// Path is the directory, empty when the medium is absent.
+	// Path is the directory, empty when the medium is absent. One that is not there
+	// is absent too: the journal makes no directory, since under the mount point of
+	// a key that is not plugged in it would lie on the machine's disk.
 	Path string
-	// Hardware identifies the piece of hardware; a copy on another one is refused. Empty
-	// is not compared.
+	// Hardware identifies the piece of hardware, at most 255 bytes; a copy on another
+	// one is refused. Empty stands for a random identity kept in the directory, which
+	// can't tell a copy of the whole directory from the original.
 	Hardware string
 }
 
-// Options are what a journal is opened with.
+// Options are what a journal is made and opened with.
 type Options struct {
 	Group       *ledger.Group
 	Bureau      ledger.BureauNumber
@@ -44,8 +80,8 @@ type Options struct {
 	// Key is the incarnation's device key; JournalKey encrypts the records.
 	Key        ed25519.PrivateKey
 	JournalKey [32]byte
-	// Media are the disk and the two keys.
-	Media [3]Medium
+	// Media are the disk and the two keys. Two keys may change places.
+	Media [members]Medium
 	// Unfenced marks an incarnation whose predecessor may still be at work.
 	Unfenced bool
 	Random   io.Reader
@@ -55,8 +91,9 @@ type Options struct {
 	files files
 }
 
-// ErrStopped: fewer than two media are left; nothing can be recorded any longer.
-var ErrStopped = errors.New("the journal has stopped: fewer than two of its three media can be written; bring the keys to a spare machine")
+// ErrStopped is the fault of a journal with fewer than two media: it records nothing more.
+// Whatever was not durable by then may be found by the next opening all the same.
+var ErrStopped = errors.New("the journal has stopped, fewer than two of its three media can be written: bring the keys to a spare machine or replace the medium, and open again")
 
 // ErrClosed is the fault of acts after Close.
 var ErrClosed = errors.New("the journal is closed")
@@ -66,38 +103,55 @@ var ErrClosed = errors.New("the journal is closed")
 type Journal struct {
 	opt    Options
 	author ledger.Author
-	seal   *sealer
-	queue  chan *appending
-	failed chan struct{}
-	closed chan struct{}
-	// ended is closed when the writer has ended.
-	ended chan struct{}
+	// generation is the media's.
+	generation uint32
+
+	// queue goes to the writer. closing is closed first, then the writer ends and
+	// closes ended; failed is closed by halt.
+	queue   chan *appending
+	closing chan struct{}
+	ended   chan struct{}
+	failed  chan struct{}
+	writers sync.WaitGroup // the media's goroutines
+
+	// media are those that are written, by member; set by Open, then constant. absent says of
+	// the other places why.
+	media  []*medium
+	absent []*MediumError
 
 	mu    sync.Mutex
-	media []*medium
-	// at is where the chain stands, as far as it is durable.
-	at ledger.Point
-	// batches are the durable ones from cursor base on, in chain order.
-	batches []recorded
-	base    Cursor
-	grown   chan struct{}
-	// moved is closed and replaced when Next lets go of batches.
-	moved   chan struct{}
-	notes   map[string]note
-	err     error
-	closing bool
-	found   []Finding
+	point ledger.Point
+	// chain lists the durable batches in order, off those beside the chain.
+	chain, off []entry
+	grown      chan struct{} // closed and replaced when chain grows
+	// reader is the furthest cursor that Next was asked for; moved is closed and replaced when
+	// it moves, nil before the first.
+	reader   Cursor
+	moved    chan struct{}
+	notes    map[string]note
+	serial   uint64 // of this session's newest note
+	findings []Finding
+	err      error
+	closed   bool
 }
 
-// recorded is a durable batch with the exact times of its statements.
+// entry is one durable batch and where it stands on the media.
+type entry struct {
+	at spans
+	// kept is the batch itself, for the newest only.
+	kept *recorded
+}
+
+// spans says where one record stands on each member; n is 0 where it does not.
+type spans [members]struct {
+	off int64
+	n   int32
+}
+
+// recorded is a batch with the exact times of its statements.
 type recorded struct {
 	batch *ledger.Batch
 	exact []ledger.Instant
-}
-
-type note struct {
-	version uint64
-	value   []byte
 }
 
 // Durable names statements that are durable now.
@@ -107,12 +161,6 @@ type Durable struct {
 	First, Count int
 }
 
-// Finding is something about the media that people should know.
-type Finding struct {
-	Member int
-	What   string
-}
-
 // Author is who signs in this session.
 func (j *Journal) Author() ledger.Author { return j.author }
 
@@ -120,14 +168,22 @@ func (j *Journal) Author() ledger.Author { return j.author }
 func (j *Journal) Point() ledger.Point {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.at
+	return j.point
 }
 
-// Findings lists what opening found on the media.
+// Note is the newest durable value of a key.
+func (j *Journal) Note(key string) ([]byte, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n, ok := j.notes[key]
+	return append([]byte(nil), n.value...), ok
+}
+
+// Findings lists what opening found on the media that people should know.
 func (j *Journal) Findings() []Finding {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return append([]Finding(nil), j.found...)
+	return append([]Finding(nil), j.findings...)
 }
 
 // Failed is closed when fewer than two media are left; Err says why.
@@ -140,101 +196,32 @@ func (j *Journal) Err() error {
 	return j.err
 }
 
-// MediumStatus is one member of the set as it is now.
+// MediumStatus is one place of the set as it is now.
 type MediumStatus struct {
-	Member   int
+	Member int
+	Path   string
+	// Attached says that the medium was opened. Fault is why it is not, or why it is
+	// no longer written.
 	Attached bool
-	// Fault is why an attached medium is no longer written.
-	Fault error
-	// Bytes is the length of its journal.
-	Bytes int64
+	Fault    error
+	// Bytes is the length of its records that are durable, Behind of those that wait.
+	Bytes, Behind int64
+	// LastSync is how long its last write and fsync took.
+	LastSync time.Duration
 }
 
-// Status lists the three members.
+// Status lists the three places, attached ones by their member number.
 func (j *Journal) Status() []MediumStatus {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	out := []MediumStatus{{Member: 0}, {Member: 1}, {Member: 2}}
+	out := make([]MediumStatus, members)
 	for _, m := range j.media {
-		m.mu.Lock()
-		out[m.member] = MediumStatus{Member: m.member, Attached: true, Fault: m.err, Bytes: m.size}
-		m.mu.Unlock()
+		out[m.member] = m.status()
+	}
+	absent := j.absent
+	for i := range out {
+		if !out[i].Attached {
+			out[i] = MediumStatus{Member: i, Path: absent[0].Path, Fault: absent[0]}
+			absent = absent[1:]
+		}
 	}
 	return out
-}
-
-// Cursor counts batches in chain order, from 0.
-type Cursor uint64
-
-// Start is the cursor of the oldest batch on the media.
-func (j *Journal) Start() Cursor { return 0 }
-
-// Next waits for the batch at the cursor and returns it with the cursor after it. It lets go
-// of those before: one reader goes forward.
-func (j *Journal) Next(ctx context.Context, c Cursor) (*ledger.Batch, Cursor, error) {
-	for {
-		j.mu.Lock()
-		if c < j.base {
-			j.mu.Unlock()
-			return nil, c, fmt.Errorf("batch %d was let go, the oldest is %d", c, j.base)
-		}
-		if k := c - j.base; k < Cursor(len(j.batches)) {
-			b := j.batches[k].batch
-			j.letGo(c)
-			j.mu.Unlock()
-			return b, c + 1, nil
-		}
-		j.letGo(c)
-		grown := j.grown
-		j.mu.Unlock()
-		select {
-		case <-grown:
-		case <-j.closed:
-			return nil, c, ErrClosed
-		case <-ctx.Done():
-			return nil, c, ctx.Err()
-		}
-	}
-}
-
-// letGo drops the batches before the cursor, under the lock.
-func (j *Journal) letGo(c Cursor) {
-	if c > j.base {
-		j.batches, j.base = j.batches[c-j.base:], c
-		close(j.moved)
-		j.moved = make(chan struct{})
-	}
-}
-
-// Behind is how many durable batches come at and after the cursor.
-func (j *Journal) Behind(c Cursor) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return int(j.base) + len(j.batches) - int(c)
-}
-
-// Replay calls f for every batch on the media, in chain order, with the exact times of its
-// statements. It is for the time before Next is first called.
-func (j *Journal) Replay(f func(b *ledger.Batch, exact []ledger.Instant) error) error {
-	j.mu.Lock()
-	if j.base != 0 {
-		j.mu.Unlock()
-		return errors.New("replay journal: its beginning was let go")
-	}
-	all := append([]recorded(nil), j.batches...)
-	j.mu.Unlock()
-	for _, r := range all {
-		if err := f(r.batch, r.exact); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Note is the newest value of a durable note.
-func (j *Journal) Note(key string) ([]byte, bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	n, ok := j.notes[key]
-	return n.value, ok
 }

@@ -1,198 +1,200 @@
 package journal
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"sync"
-
-	"golang.org/x/crypto/cryptobyte"
-
-	"pointage/ledger"
+	"time"
 )
 
-// The files on a medium.
-const (
-	headerFile  = "journal.head"
-	recordsFile = "journal.records"
-	headerMagic = "pointage journal 1\n"
-	maxHardware = 255
-)
-
-// header says which set a medium belongs to. It is written once for each generation.
-type header struct {
-	set        [16]byte
-	member     int
-	generation uint32
-	// hardware of each member of this generation.
-	hardware    [3]string
-	manifest    ledger.Hash
-	commune     ledger.Commune
-	bureau      ledger.BureauNumber
-	incarnation ledger.Incarnation
-}
-
-func (h *header) encode() []byte {
-	b := cryptobyte.NewBuilder([]byte(headerMagic))
-	b.AddBytes(h.set[:])
-	b.AddUint8(uint8(h.member))
-	b.AddUint32(h.generation)
-	for _, w := range h.hardware {
-		b.AddUint8LengthPrefixed(func(c *cryptobyte.Builder) { c.AddBytes([]byte(w)) })
-	}
-	b.AddBytes(h.manifest[:])
-	b.AddUint32(uint32(h.commune))
-	b.AddUint16(uint16(h.bureau))
-	b.AddUint8(uint8(h.incarnation))
-	body := b.BytesOrPanic()
-	sum := sha256.Sum256(body)
-	return append(body, sum[:]...)
-}
-
-var errHeader = errors.New("its journal header is damaged or of a newer program")
-
-func decodeHeader(in []byte) (*header, error) {
-	if len(in) < sha256.Size || !bytes.HasPrefix(in, []byte(headerMagic)) {
-		return nil, errHeader
-	}
-	body, sum := in[:len(in)-sha256.Size], in[len(in)-sha256.Size:]
-	if want := sha256.Sum256(body); !bytes.Equal(want[:], sum) {
-		return nil, errHeader
-	}
-	s := cryptobyte.String(body[len(headerMagic):])
-	h := new(header)
-	var member, incarnation uint8
-	var commune uint32
-	var bureau uint16
-	ok := s.CopyBytes(h.set[:]) && s.ReadUint8(&member) && member < 3 && s.ReadUint32(&h.generation)
-	for i := range h.hardware {
-		var w cryptobyte.String
-		ok = ok && s.ReadUint8LengthPrefixed(&w)
-		h.hardware[i] = string(w)
-	}
-	ok = ok && s.CopyBytes(h.manifest[:]) && s.ReadUint32(&commune) && s.ReadUint16(&bureau) && s.ReadUint8(&incarnation) && s.Empty()
-	if !ok {
-		return nil, errHeader
-	}
-	h.member, h.commune, h.bureau, h.incarnation = int(member), ledger.Commune(commune), ledger.BureauNumber(bureau), ledger.Incarnation(incarnation)
-	return h, nil
-}
-
-// medium is one attached member of the set. Its own goroutine writes it.
+// medium is one attached member of the set.
 type medium struct {
-	member int
-	dir    string
-	header *header
-	f      file
-	queue  chan writing
-	done   sync.WaitGroup
+	place, member int
+	path          string
+	header        *header
+	seal          *sealer
+	f             file
+	// end and number are where the next record goes. Opening owns them, then the writer.
+	end    int64
+	number uint64
+	// onFault is called once, when the medium fails.
+	onFault func(*medium)
 
-	mu   sync.Mutex
-	size int64
-	err  error
+	mu sync.Mutex
+	// queue waits for the medium's goroutine, of which wake has news; ending asks it to end.
+	queue  []job
+	waits  int64 // bytes that are queued or being written
+	ending bool
+	err    error
+	synced int64
+	took   time.Duration
+	wake   chan struct{}
 }
 
-// writing is a record on its way; ack gets one answer.
-type writing struct {
-	record []byte
-	ack    chan<- error
+// job is a record on its way to one medium.
+type job struct {
+	plain  []byte
+	nonce  nonce
+	number uint64
+	size   int64
+	// done gets one answer; it has room for it.
+	done chan<- ack
 }
 
-// readHeader reads a medium's header; a directory without one is fs.ErrNotExist.
-func readHeader(fsys files, m Medium) (*header, error) {
-	b, err := fsys.ReadFile(filepath.Join(m.Path, headerFile))
-	if err != nil {
-		return nil, err
-	}
-	h, err := decodeHeader(b)
-	if err != nil {
-		return nil, err
-	}
-	if m.Hardware != "" && h.hardware[h.member] != m.Hardware {
-		return nil, errors.New("it is a copy: the journal was made on another piece of hardware")
-	}
-	return h, nil
+// ack is one medium's answer: nil when the record is fsync'ed.
+type ack struct {
+	medium *medium
+	err    error
 }
 
-// scan reads all good records; good is the offset after the last one, bad how many
-// stretches were skipped before it.
-func scan(b []byte, s *sealer, take func(plain []byte) error) (good int64, bad int) {
-	for at := 0; at+4 <= len(b); {
-		n := int(binary.BigEndian.Uint32(b[at:]))
-		if n < minRecord || n > maxRecord || at+4+n > len(b) {
-			return good, bad
-		}
-		plain, err := s.open(b[at+4 : at+4+n])
-		if err == nil {
-			err = take(plain)
-		}
-		at += 4 + n
-		if err != nil {
-			bad++
-			continue
-		}
-		good = int64(at)
+// enqueue gives the record its place on the medium; false when the medium has failed.
+func (m *medium) enqueue(plain []byte, n nonce, done chan<- ack) bool {
+	good, fresh := m.enter(job{plain, n, m.number, int64(frameLen(plain)), done})
+	if fresh {
+		m.onFault(m)
 	}
-	return good, bad
+	return good
 }
 
-// attach opens the medium's records for writing, without the torn tail.
-func (m *medium) attach(fsys files, good int64) error {
-	f, err := fsys.Append(filepath.Join(m.dir, recordsFile))
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(f.Truncate(good), f.Sync(), fsys.SyncDir(m.dir)); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	m.f, m.size = f, good
-	return nil
-}
-
-// run writes what is queued, all that waits with one fsync, until the queue is closed.
-func (m *medium) run() {
-	defer m.done.Done()
-	for w := range m.queue {
-		acks, buf := []chan<- error{w.ack}, append([]byte(nil), w.record...)
-		for more := true; more && len(buf) < 1<<20; {
-			select {
-			case x, ok := <-m.queue:
-				if more = ok; ok {
-					acks, buf = append(acks, x.ack), append(buf, x.record...)
-				}
-			default:
-				more = false
-			}
-		}
-		err := m.write(buf)
-		for _, a := range acks {
-			a <- err
-		}
-	}
-}
-
-// write appends and fsyncs; the first fault ends the medium, with what was half written
-// cut off if it still can be.
-func (m *medium) write(b []byte) error {
+func (m *medium) enter(x job) (good, fresh bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.err != nil {
-		return m.err
+	switch {
+	case m.err != nil:
+		return false, false
+	case m.end+x.size > maxFile:
+		m.err = fmt.Errorf("its records have %d bytes, at most %d", m.end, maxFile)
+		return false, true
+	case m.waits > 0 && m.waits+x.size > maxBehind:
+		m.err = fmt.Errorf("it is %d bytes behind, at most %d", m.waits, maxBehind)
+		return false, true
 	}
-	_, err := m.f.Write(b)
-	if err == nil {
-		err = m.f.Sync()
-	}
-	if err != nil {
-		m.err = fmt.Errorf("medium %d: %w", m.member, errors.Join(err, m.f.Truncate(m.size)))
-		return m.err
-	}
-	m.size += int64(len(b))
-	return nil
+	m.queue = append(m.queue, x)
+	m.end, m.number, m.waits = m.end+x.size, m.number+1, m.waits+x.size
+	m.signal()
+	return true, false
 }
 
-func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+// signal is called with mu held.
+func (m *medium) signal() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run writes what is queued, all that waits under one fsync, until it is asked to end and
+// nothing waits, or the medium fails.
+func (m *medium) run() {
+	for {
+		jobs, at, end := m.take()
+		if len(jobs) == 0 {
+			if end {
+				return
+			}
+			<-m.wake
+			continue
+		}
+		start := time.Now()
+		err := m.write(jobs, at)
+		jobs, fresh := m.wrote(jobs, err, time.Since(start))
+		if fresh {
+			m.onFault(m)
+		}
+		for _, d := range jobs {
+			d.done <- ack{m, err}
+		}
+	}
+}
+
+// take is the next jobs for one fsync, and where they go.
+func (m *medium) take() (jobs []job, at int64, end bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, size := 0, int64(0)
+	for n < len(m.queue) && (n == 0 || size+m.queue[n].size <= maxWrite) {
+		size += m.queue[n].size
+		n++
+	}
+	jobs, m.queue = m.queue[:n:n], m.queue[n:]
+	return jobs, m.synced, m.ending
+}
+
+func (m *medium) write(jobs []job, at int64) error {
+	var buf []byte
+	for _, j := range jobs {
+		buf = m.seal.appendFrame(buf, j.number, j.nonce, j.plain)
+	}
+	if _, err := m.f.WriteAt(buf, at); err != nil {
+		return err
+	}
+	return m.f.Sync()
+}
+
+// wrote notes how a write went. After a fault nothing more is written: what is on the medium
+// past synced is unknown, and the next opening finds out. All whom the answer concerns
+// are returned; fresh says that the medium has failed just now.
+func (m *medium) wrote(jobs []job, err error, took time.Duration) (_ []job, fresh bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.took = took
+	if err != nil {
+		if fresh = m.err == nil; fresh {
+			m.err = err
+		}
+		jobs = append(jobs, m.queue...)
+		m.queue = nil
+	}
+	for _, j := range jobs {
+		m.waits -= j.size
+		if err == nil {
+			m.synced += j.size
+		}
+	}
+	return jobs, fresh
+}
+
+// endWhenLevel asks the goroutine to end when all is written.
+func (m *medium) endWhenLevel() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ending = true
+	m.signal()
+}
+
+func (m *medium) failure() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
+// readable says whether bytes up to end are on the medium.
+func (m *medium) readable(end int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return end <= m.synced
+}
+
+// read is the plain text of the record of n bytes at off.
+func (m *medium) read(off int64, n int32) ([]byte, error) {
+	b := make([]byte, n)
+	if got, err := m.f.ReadAt(b, off); got < len(b) {
+		return nil, fmt.Errorf("medium %d (%s): read record at %d: %w", m.place, m.path, off, err)
+	}
+	_, plain, _, ok := m.seal.openFrame(b)
+	if !ok {
+		return nil, fmt.Errorf("medium %d (%s): record at %d no longer opens", m.place, m.path, off)
+	}
+	return plain, nil
+}
+
+func (m *medium) status() MediumStatus {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := MediumStatus{
+		Member: m.member, Path: m.path, Attached: true, Bytes: m.synced, Behind: m.waits, LastSync: m.took,
+	}
+	if m.err != nil {
+		s.Fault = fmt.Errorf("medium %d (%s) is no longer written: %w", m.place, m.path, m.err)
+	}
+	return s
+}

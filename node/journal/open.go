@@ -4,320 +4,350 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"io/fs"
 	"path/filepath"
 	"slices"
 
 	"pointage/ledger"
 )
 
-// complete fills in what may be left out.
-func (o *Options) complete() error {
-	if o.files == nil {
-		o.files = machineFiles{}
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	for i, m := range o.Media {
-		if len(m.Hardware) > maxHardware {
-			return fmt.Errorf("medium %d: hardware identity of %d bytes, at most %d", i, len(m.Hardware), maxHardware)
-		}
-	}
-	return nil
-}
-
-// attached lists the members whose directory is there.
-func (o *Options) attached() (out []int) {
-	for i, m := range o.Media {
-		if m.Path != "" && o.files.IsDir(m.Path) {
-			out = append(out, i)
-		}
-	}
-	return out
-}
-
-// Create formats a new set on the attached media, at least two. A medium that has a
-// journal already is refused, and then nothing is written.
-func Create(o Options) error {
-	if err := o.complete(); err != nil {
-		return err
-	}
-	there := o.attached()
-	if len(there) < quorum {
-		return fmt.Errorf("create journal: %d media are attached, two are needed", len(there))
-	}
-	h := header{manifest: o.Group.Manifest, commune: o.Group.Commune, bureau: o.Bureau, incarnation: o.Incarnation, generation: 1}
-	if _, err := io.ReadFull(o.Random, h.set[:]); err != nil {
-		return fmt.Errorf("create journal: %w", err)
-	}
-	for i, m := range o.Media {
-		h.hardware[i] = m.Hardware
-	}
-	for _, i := range there {
-		if _, err := o.files.ReadFile(filepath.Join(o.Media[i].Path, headerFile)); !isMissing(err) {
-			return fmt.Errorf("create journal: medium %d (%s) has one already: it is kept; use another medium", i, o.Media[i].Path)
-		}
-	}
-	for _, i := range there {
-		h.member = i
-		if err := o.files.Replace(filepath.Join(o.Media[i].Path, headerFile), h.encode()); err != nil {
-			return fmt.Errorf("create journal: medium %d: %w", i, err)
-		}
-	}
-	return nil
-}
-
-// contents is what the media hold together.
-type contents struct {
-	batches map[ledger.Hash]recorded
-	notes   map[string]note
-}
-
-// one is what one medium holds.
-type one struct {
-	medium *medium
-	good   int64
-	has    map[ledger.Hash]bool
-	notes  map[string]uint64
-}
-
-// Open reads all attached media, writes the union of their records back on each, opens a
-// new session, and returns when its first batch is durable. It needs two media of the
-// newest generation that it sees.
+// Open reads all attached media, writes the union of their records back, and opens a new
+// session; it returns when the session's first batch is durable. It needs two media of the
+// newest generation that it sees; a *TooFewError names those that don't count and what
+// to do, and ErrGap says that the third one is needed.
+//
+// Its caller sees to it that one program at a time has the media open.
 func Open(o Options) (*Journal, error) {
+	j, err := open(o)
+	if err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	return j, nil
+}
+
+func open(o Options) (*Journal, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
 	j := &Journal{
-		opt: o, author: ledger.Author{Bureau: o.Bureau, Incarnation: o.Incarnation}, queue: make(chan *appending, maxWaiting),
-		failed: make(chan struct{}), closed: make(chan struct{}), ended: make(chan struct{}), grown: make(chan struct{}), moved: make(chan struct{}),
+		opt: o, author: ledger.Author{Bureau: o.Bureau, Incarnation: o.Incarnation},
+		queue: make(chan *appending, maxWaiting), closing: make(chan struct{}), ended: make(chan struct{}),
+		failed: make(chan struct{}), grown: make(chan struct{}),
 	}
-	media, err := j.headers()
+	if err := j.mount(); err != nil {
+		return nil, err
+	}
+	u, err := j.read()
 	if err != nil {
-		return nil, fmt.Errorf("open journal: %w", err)
+		return nil, errors.Join(err, j.closeFiles())
 	}
-	all, ones, err := j.read(media)
+	h, err := u.history()
 	if err != nil {
-		return nil, fmt.Errorf("open journal: %w", err)
+		return nil, errors.Join(err, j.closeFiles())
 	}
-	last, err := j.chain(all.batches)
-	if err != nil {
-		return nil, fmt.Errorf("open journal: %w", err)
+	mask := j.mask() // of those that were read, also when one can't be written
+	if err := j.level(u); err != nil {
+		return nil, errors.Join(err, j.closeFiles())
 	}
-	j.notes = all.notes
-	if err := j.level(all, ones); err != nil {
-		return nil, fmt.Errorf("open journal: %w", err)
-	}
+	j.adopt(u, h)
 	for _, m := range j.media {
-		m.done.Add(1)
-		go m.run()
+		m.onFault = j.mediumFailed
+		j.writers.Go(m.run)
 	}
-	if err := j.openSession(last); err != nil {
-		return nil, fmt.Errorf("open journal: %w", errors.Join(err, j.detach()))
+	if err := j.begin(u, h, mask); err != nil {
+		return nil, errors.Join(err, j.detach())
+	}
+	for _, f := range j.findings {
+		o.Logger.Warn("journal: opening found something", "kind", f.Kind.String(), "member", f.Member, "what", f.What)
 	}
 	go j.write()
 	return j, nil
 }
 
-// headers picks the media of the newest generation that is there.
-func (j *Journal) headers() ([]*medium, error) {
-	var found []*medium
-	var problems []error
-	newest := uint32(0)
-	for _, i := range j.opt.attached() {
-		m := j.opt.Media[i]
-		h, err := readHeader(j.opt.files, m)
-		switch {
-		case isMissing(err):
-			problems = append(problems, fmt.Errorf("medium %d (%s) has no journal", i, m.Path))
-			continue
-		case err != nil:
-			problems = append(problems, fmt.Errorf("medium %d (%s): %w", i, m.Path, err))
-			continue
-		}
-		if h.manifest != j.opt.Group.Manifest || h.commune != j.opt.Group.Commune || h.bureau != j.opt.Bureau || h.incarnation != j.opt.Incarnation {
-			problems = append(problems, fmt.Errorf("medium %d (%s) belongs to bureau %d of commune %d, or to another election", i, m.Path, h.bureau, h.commune))
-			continue
-		}
-		newest = max(newest, h.generation)
-		found = append(found, &medium{member: h.member, dir: m.Path, header: h, queue: make(chan writing, maxBehind)})
+func (j *Journal) closeFiles() error {
+	var errs []error
+	for _, m := range j.media {
+		errs = append(errs, m.f.Close())
 	}
-	found = slices.DeleteFunc(found, func(m *medium) bool { return m.header.generation < newest })
-	for k, m := range found {
-		for _, other := range found[:k] {
-			if other.header.set != m.header.set || other.member == m.member {
-				return nil, fmt.Errorf("%s and %s are not two members of one set: take the bureau's own keys", other.dir, m.dir)
-			}
-		}
-	}
-	if len(found) < quorum {
-		problems = append(problems, fmt.Errorf("%d of this bureau's media are attached, two are needed: attach the other key", len(found)))
-		return nil, errors.Join(problems...)
-	}
-	for _, p := range problems {
-		j.found = append(j.found, Finding{What: p.Error()})
-	}
-	return found, nil
+	return errors.Join(errs...)
 }
 
-// read takes the union of what the media hold. A medium that can't be read at all is
-// left out, as if absent.
-func (j *Journal) read(media []*medium) (*contents, []*one, error) {
-	s, err := newSealer(j.opt.JournalKey[:], media[0].header.set[:], j.opt.Random)
-	if err != nil {
-		return nil, nil, err
+func (j *Journal) mask() (mask uint8) {
+	for _, m := range j.media {
+		mask |= 1 << m.member
 	}
-	j.seal = s
-	all := &contents{batches: map[ledger.Hash]recorded{}, notes: map[string]note{}}
-	var ones []*one
-	for _, m := range media {
-		raw, err := j.opt.files.ReadFile(filepath.Join(m.dir, recordsFile))
-		if err != nil && !isMissing(err) {
-			j.found = append(j.found, Finding{m.member, "can't be read: " + err.Error()})
-			continue
-		}
-		x := &one{medium: m, has: map[ledger.Hash]bool{}, notes: map[string]uint64{}}
-		good, bad := scan(raw, s, func(plain []byte) error { return j.take(plain, all, x) })
-		x.good = good
-		if bad > 0 || good < int64(len(raw)) {
-			j.found = append(j.found, Finding{m.member, fmt.Sprintf("%d damaged records, %d bytes of torn tail; taken from the other media", bad, int64(len(raw))-good)})
-		}
-		ones = append(ones, x)
-	}
-	if len(ones) < quorum {
-		return nil, nil, fmt.Errorf("%d media can be read, two are needed", len(ones))
-	}
-	return all, ones, nil
+	return mask
 }
 
-// take adds one record of a medium to the union. A batch counts only under the bureau's
-// own signature.
-func (j *Journal) take(plain []byte, all *contents, x *one) error {
-	err := errRecord
-	decodeErr := decodeRecord(plain, func(r recorded) {
-		a := r.batch.Header.Author
-		if a.Bureau != j.opt.Bureau || a.Incarnation != j.opt.Incarnation || r.batch.Verify(j.opt.Group) != nil {
-			return
-		}
-		id := r.batch.Header.Identity()
-		all.batches[id], x.has[id], err = r, true, nil
-	}, func(key string, n note) {
-		if all.notes[key].version < n.version {
-			all.notes[key] = n
-		}
-		x.notes[key], err = max(x.notes[key], n.version), nil
-	})
-	return errors.Join(decodeErr, err)
+// leaveOut takes a medium off, closes it, and says why.
+func (j *Journal) leaveOut(m *medium, problem Problem, cause error) {
+	j.media = slices.DeleteFunc(j.media, func(x *medium) bool { return x == m })
+	if err := m.f.Close(); err != nil {
+		cause = errors.Join(cause, err)
+	}
+	j.notCounted(&MediumError{Place: m.place, Path: m.path, Problem: problem, Err: cause})
 }
 
-// chain puts the batches in order, from the first session on. What a later session did
-// not go on from is an orphan: it was never durable on two media. Two sessions that go
-// on from one head are a clone's: the bureau must not open on half of what it did.
-func (j *Journal) chain(batches map[ledger.Hash]recorded) (last *ledger.Batch, err error) {
-	next := map[ledger.Hash][]recorded{}
-	for _, r := range batches {
-		next[r.batch.Header.Previous] = append(next[r.batch.Header.Previous], r)
+func (j *Journal) notCounted(e *MediumError) {
+	j.absent = append(j.absent, e)
+	if e.Problem != Absent {
+		j.findings = append(j.findings, Finding{Kind: NotCounted, Member: e.Place, What: e.Error()})
 	}
-	at, used := ledger.Hash{}, 0
-	for {
-		var opening, following []recorded
-		for _, r := range next[at] {
-			if r.batch.Header.First == 0 {
-				opening = append(opening, r)
-			} else {
-				following = append(following, r)
-			}
-		}
-		step := opening
-		if len(step) == 0 {
-			step = following
-		}
-		if len(step) == 0 {
-			break
-		}
-		if len(step) > 1 {
-			return nil, errors.New("the media hold two histories that go on from one point: one is a copy; keep all media and tell the principal bureau")
-		}
-		j.batches = append(j.batches, step[0])
-		last, used = step[0].batch, used+1
-		at = last.Header.Identity()
-	}
-	if orphans := len(batches) - used; orphans > 0 {
-		j.found = append(j.found, Finding{What: fmt.Sprintf("%d batches that no later session goes on from: recorded on one medium only, without effect", orphans)})
-	}
-	return last, nil
 }
 
-// level writes on each medium what only others hold, before anything else.
-func (j *Journal) level(all *contents, ones []*one) error {
-	for _, x := range ones {
-		m := x.medium
-		if err := m.attach(j.opt.files, x.good); err != nil {
-			j.found = append(j.found, Finding{m.member, "can't be written: " + err.Error()})
-			continue
-		}
-		var missing []byte
-		for _, r := range j.batches {
-			if x.has[r.batch.Header.Identity()] {
-				continue
-			}
-			rec, err := j.seal.seal(encodeBatchRecord(r))
-			if err != nil {
-				return err
-			}
-			missing = append(missing, rec...)
-		}
-		for key, n := range all.notes {
-			if x.notes[key] >= n.version {
-				continue
-			}
-			rec, err := j.seal.seal(encodeNoteRecord(key, n))
-			if err != nil {
-				return err
-			}
-			missing = append(missing, rec...)
-		}
-		if len(missing) > 0 {
-			if err := m.write(missing); err != nil {
-				j.found = append(j.found, Finding{m.member, err.Error()})
-				if cerr := m.f.Close(); cerr != nil {
-					j.opt.Logger.Warn("a medium that failed could not be closed", "err", cerr)
-				}
-				continue
-			}
-		}
-		j.media = append(j.media, m)
-	}
+// enough is a *TooFewError when fewer than two media are left.
+func (j *Journal) enough() error {
 	if len(j.media) < quorum {
-		return errors.Join(fmt.Errorf("%d media can be written, two are needed", len(j.media)), errors.New(j.findings()))
+		return &TooFewError{len(j.media), j.absent}
 	}
 	return nil
 }
 
-func (j *Journal) findings() (out string) {
-	for _, f := range j.found {
-		out += f.What + "; "
+// mount picks the media that count and opens their records.
+func (j *Journal) mount() error {
+	var found []*medium
+	for i, at := range j.opt.Media {
+		h, problem := j.opt.readHeader(i)
+		if problem != nil {
+			j.notCounted(problem)
+			continue
+		}
+		found = append(found, &medium{place: i, member: h.member, path: at.Path, header: h, wake: make(chan struct{}, 1)})
 	}
-	return out
+	for _, m := range j.choose(found) {
+		name := filepath.Join(m.path, recordsFile)
+		f, err := j.opt.files.Open(name, toWrite)
+		if err != nil { // under a write protection it can still be read
+			f, err = j.opt.files.Open(name, toRead)
+		}
+		if err != nil {
+			problem := &MediumError{Place: m.place, Path: m.path, Problem: Unreadable, Err: err}
+			if errors.Is(err, fs.ErrNotExist) {
+				problem.Problem, problem.Detail = Damaged, "its records are gone"
+			}
+			j.notCounted(problem)
+			continue
+		}
+		m.f, m.seal = f, newSealer(j.opt.JournalKey, m.header.set)
+		j.media = append(j.media, m)
+	}
+	if err := j.enough(); err != nil {
+		return errors.Join(err, j.closeFiles())
+	}
+	slices.SortFunc(j.media, func(a, b *medium) int { return a.member - b.member })
+	j.generation = j.media[0].header.generation
+	return nil
 }
 
-// openSession draws the session and makes its first batch durable.
-func (j *Journal) openSession(last *ledger.Batch) error {
-	if _, err := io.ReadFull(j.opt.Random, j.author.Session[:]); err != nil {
+// choose takes the set that has the most members of its newest generation, the first when
+// there are two such; the others' media don't count.
+func (j *Journal) choose(found []*medium) (chosen []*medium) {
+	newest := map[[16]byte]uint32{}
+	for _, m := range found {
+		newest[m.header.set] = max(newest[m.header.set], m.header.generation)
+	}
+	current := func(m *medium) bool { return m.header.generation == newest[m.header.set] }
+	var set [16]byte
+	most := 0
+	for _, m := range found {
+		n := 0
+		for _, x := range found {
+			if current(x) && x.header.set == m.header.set {
+				n++
+			}
+		}
+		if n > most {
+			set, most = m.header.set, n
+		}
+	}
+	for _, m := range found {
+		problem := &MediumError{Place: m.place, Path: m.path}
+		switch {
+		case m.header.set != set:
+			problem.Problem = OtherSet
+		case !current(m):
+			problem.Problem, problem.Detail = OldGeneration, fmt.Sprintf("generation %d, the newest is %d", m.header.generation, newest[set])
+		case slices.ContainsFunc(found, func(x *medium) bool {
+			return x != m && x.header.set == set && current(x) && (x.member == m.member || x.header.hardware != m.header.hardware)
+		}):
+			problem.Problem, problem.Detail = Twin, fmt.Sprintf("member %d", m.member)
+		default:
+			chosen = append(chosen, m)
+			continue
+		}
+		j.notCounted(problem)
+	}
+	return chosen
+}
+
+// read takes the union of what the media hold. A medium that can't be read to its end is
+// left out whole, as if absent.
+func (j *Journal) read() (*union, error) {
+	for {
+		u := newUnion(&j.opt)
+		found, m, err := j.scan(u)
+		if m == nil {
+			j.findings = append(j.findings, found...)
+			return u, nil
+		}
+		problem := Unreadable
+		if errors.Is(err, errRecord) {
+			problem = Damaged
+		}
+		j.leaveOut(m, problem, err)
+		if err := j.enough(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// scan reads all media into the union; bad is the first that can't be read.
+func (j *Journal) scan(u *union) (found []Finding, bad *medium, err error) {
+	for _, m := range j.media {
+		s, err := m.scan(u)
+		if err != nil {
+			return nil, m, err
+		}
+		m.end, m.number, found = s.end, s.number, append(found, s.found...)
+	}
+	return found, nil, nil
+}
+
+// level makes every medium hold the union, before anything else, and fsyncs each: what was
+// read may have been in the machine's memory only.
+func (j *Journal) level(u *union) error {
+	all := slices.Clone(j.media)
+	var failed []*medium
+	faults := map[*medium]error{}
+	for _, m := range all {
+		if err := j.levelOne(m, all, u); err != nil {
+			failed, faults[m] = append(failed, m), err
+		}
+	}
+	// Only now: the others may have been levelled from a medium that can't be written.
+	for _, m := range failed {
+		j.leaveOut(m, Unwritable, faults[m])
+	}
+	return j.enough()
+}
+
+// levelOne writes on a medium what only others hold. Torn bytes go first: a crash before the
+// fsync leaves them, or nothing, or part of a record, which is torn again.
+func (j *Journal) levelOne(m *medium, all []*medium, u *union) error {
+	size, err := m.f.Size()
+	if err == nil && size > m.end {
+		err = m.f.Truncate(m.end)
+	}
+	if err != nil {
+		return err
+	}
+	var buf []byte
+	start, missing := m.end, 0
+	at, number := m.end, m.number
+	for _, h := range u.order {
+		if h.at[m.member].n > 0 {
+			continue
+		}
+		plain, err := readAny(all, h.at)
+		if err != nil {
+			return err
+		}
+		var n nonce
+		if err := j.draw(&n); err != nil {
+			return err
+		}
+		buf = m.seal.appendFrame(buf, number, n, plain)
+		h.at[m.member].off, h.at[m.member].n = at, int32(frameLen(plain))
+		at, number, missing = at+int64(frameLen(plain)), number+1, missing+1
+		if len(buf) >= maxWrite {
+			if _, err := m.f.WriteAt(buf, start); err != nil {
+				return err
+			}
+			buf, start = buf[:0], at
+		}
+	}
+	if len(buf) > 0 {
+		if _, err := m.f.WriteAt(buf, start); err != nil {
+			return err
+		}
+	}
+	if err := m.f.Sync(); err != nil {
+		return err
+	}
+	m.end, m.number, m.synced = at, number, at
+	if missing > 0 {
+		j.findings = append(j.findings, Finding{Kind: Levelled, Member: m.member, What: fmt.Sprintf("%d records were written on it that only the others had", missing)})
+	}
+	return nil
+}
+
+// readAny reads a record from whichever medium can give it.
+func readAny(media []*medium, at spans) ([]byte, error) {
+	var errs []error
+	for _, m := range media {
+		if s := at[m.member]; s.n > 0 {
+			plain, err := m.read(s.off, s.n)
+			if err == nil {
+				return plain, nil
+			}
+			errs = append(errs, err)
+		}
+	}
+	if errs == nil {
+		panic("a record of the union stands on no medium")
+	}
+	return nil, errors.Join(errs...)
+}
+
+func (j *Journal) draw(n *nonce) error {
+	if _, err := io.ReadFull(j.opt.Random, n[:]); err != nil {
+		return fmt.Errorf("draw nonce: %w", err)
+	}
+	return nil
+}
+
+// adopt takes over what opening decided; nothing is concurrent yet.
+func (j *Journal) adopt(u *union, h *history) {
+	for _, n := range h.chain {
+		j.chain = append(j.chain, entry{at: n.held.at})
+	}
+	for _, n := range h.off {
+		j.off = append(j.off, entry{at: n.held.at})
+	}
+	j.notes = h.newest(u.notes)
+	j.findings = append(j.findings, h.found...)
+}
+
+// begin draws the session and makes its first batch durable, and after it the record that
+// it has been: no opening that comes later can have missed it (union.history).
+func (j *Journal) begin(u *union, h *history, mask uint8) error {
+	id := &j.author.Session
+	if _, err := io.ReadFull(j.opt.Random, id[:]); err != nil {
 		return fmt.Errorf("draw session: %w", err)
 	}
-	open := &ledger.SessionOpened{Generation: j.media[0].header.generation, Unfenced: j.opt.Unfenced}
-	for _, m := range j.media {
-		open.Media |= 1 << m.member
+	for _, n := range u.nodes {
+		if n.author.Session == *id {
+			return fmt.Errorf("session %x was drawn a second time: the machine's random numbers can't be trusted", *id)
+		}
 	}
-	if last != nil {
-		h := ledger.Head{Session: last.Header.Author.Session, Next: last.Header.Next(), Hash: last.Header.Identity()}
-		open.Continues, j.at.Previous = &h, h.Hash
+	opened := &ledger.SessionOpened{Generation: j.generation, Media: mask, Unfenced: j.opt.Unfenced}
+	if len(h.chain) > 0 {
+		head := h.chain[len(h.chain)-1].head()
+		opened.Continues, j.point.Previous = &head, head.Hash
 	}
-	now := j.opt.Now()
-	a := &appending{statements: []ledger.Statement{ledger.NewStatement(now, open)}, exact: []ledger.Instant{now}, done: make(chan appended, 1)}
-	j.writeBatch([]*appending{a})
-	r := <-a.done
-	return r.err
+	bodies := []ledger.Body{opened}
+	for i := range h.unlisted {
+		bodies = append(bodies, &h.unlisted[i])
+	}
+	for some := range slices.Chunk(bodies, ledger.MaxStatements) {
+		a, err := j.appending(some)
+		if err != nil {
+			return err
+		}
+		if _, err := j.writeBatch([]*appending{a}); err != nil {
+			return err
+		}
+	}
+	_, err := j.commit(encodeBegunRecord(*id))
+	return err
 }

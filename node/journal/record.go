@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 
 	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/crypto/cryptobyte"
@@ -13,111 +12,171 @@ import (
 	"pointage/ledger"
 )
 
-// A record on a medium is: uint32 length of the rest, nonce[24], sealed. Sealed is
-// XChaCha20-Poly1305 with the set's identity as associated data, so that a record of
-// another set does not open. The plain text is a kind and a body:
+// A file of records is frames one after the other, only ever appended to:
 //
-//	1 batch  exact times (uint64 each) behind a uint8 count, then the encoded batch
-//	2 note   uint64 version, key<0..255>, value<0..2^16-1>
+//	opaque magic[4] = "PJr1"; uint64 number; uint32 length;
+//	opaque nonce[24]; opaque sealed[length]
+//
+// Numbers count a medium's records from 0. Sealed is XChaCha20-Poly1305 under a key from the
+// journal's, with the set, number and length as associated data: a record opens only in its
+// set and in its place. The magic is where a reader looks for the next record behind damage.
+// The plain text is a kind and a body:
+//
+//	1 batch  uint8 count; uint64 exact[count]; the encoded batch
+//	2 note   opaque session[16]; uint64 serial; opaque key<1..255>; opaque value<0..4096>
+//	3 begun  opaque session[16]
 const (
-	batchRecord = 1
-	noteRecord  = 2
-	// maxRecord is the length of a record after its length field, in bytes.
-	maxRecord = 64 << 10
-	minRecord = chacha20poly1305.NonceSizeX + chacha20poly1305.Overhead + 1
+	frameMagic  = "PJr1"
+	frameHeader = len(frameMagic) + 8 + 4 + chacha20poly1305.NonceSizeX
+	maxPlain    = 2 + 8*ledger.MaxStatements + ledger.MaxBatch
+	maxFrame    = frameHeader + maxPlain + chacha20poly1305.Overhead
+	// maxNumber keeps record numbers far from overflow.
+	maxNumber = 1 << 40
 )
+
+type recordKind uint8
+
+const (
+	batchRecord recordKind = 1
+	noteRecord  recordKind = 2
+	begunRecord recordKind = 3
+)
+
+type nonce [chacha20poly1305.NonceSizeX]byte
 
 // sealer encrypts the records of one set.
 type sealer struct {
-	aead   cipher.AEAD
-	set    [16]byte
-	random io.Reader
+	aead cipher.AEAD
+	set  [16]byte
 }
 
-func newSealer(key, set []byte, random io.Reader) (*sealer, error) {
-	a, err := chacha20poly1305.NewX(key)
+func newSealer(key [32]byte, set [16]byte) *sealer {
+	a, err := chacha20poly1305.NewX(deriveKey(key, "records"))
 	if err != nil {
-		return nil, err
+		panic(fmt.Sprintf("cipher with a key of 32 bytes: %v", err))
 	}
-	return &sealer{aead: a, set: [16]byte(set), random: random}, nil
+	return &sealer{aead: a, set: set}
 }
 
-func (s *sealer) seal(plain []byte) ([]byte, error) {
-	out := make([]byte, 4+chacha20poly1305.NonceSizeX, 4+chacha20poly1305.NonceSizeX+len(plain)+chacha20poly1305.Overhead)
-	nonce := out[4:]
-	if _, err := io.ReadFull(s.random, nonce); err != nil {
-		return nil, fmt.Errorf("draw nonce: %w", err)
-	}
-	out = s.aead.Seal(out, nonce, plain, s.set[:])
-	binary.BigEndian.PutUint32(out, uint32(len(out)-4))
-	return out, nil
+func (s *sealer) associated(number uint64, length int) []byte {
+	b := append([]byte("pointage/journal/record/v1\x00"), s.set[:]...)
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, number), uint32(length))
 }
 
-var errRecord = errors.New("damaged record")
+// frameLen is the length of the frame around a plain text.
+func frameLen(plain []byte) int { return frameHeader + len(plain) + chacha20poly1305.Overhead }
 
-func (s *sealer) open(b []byte) ([]byte, error) {
-	n := chacha20poly1305.NonceSizeX
-	if len(b) < minRecord {
-		return nil, errRecord
+// appendFrame appends the frame of a record to out.
+func (s *sealer) appendFrame(out []byte, number uint64, n nonce, plain []byte) []byte {
+	length := len(plain) + chacha20poly1305.Overhead
+	out = append(out, frameMagic...)
+	out = binary.BigEndian.AppendUint64(out, number)
+	out = binary.BigEndian.AppendUint32(out, uint32(length))
+	out = append(out, n[:]...)
+	return s.aead.Seal(out, n[:], plain, s.associated(number, length))
+}
+
+// openFrame opens the frame that b begins with; size is its length in b.
+func (s *sealer) openFrame(b []byte) (number uint64, plain []byte, size int, ok bool) {
+	if len(b) < frameHeader || string(b[:len(frameMagic)]) != frameMagic {
+		return 0, nil, 0, false
 	}
-	plain, err := s.aead.Open(nil, b[:n], b[n:], s.set[:])
-	if err != nil {
-		return nil, errRecord
+	rest := b[len(frameMagic):]
+	number = binary.BigEndian.Uint64(rest)
+	length := binary.BigEndian.Uint32(rest[8:])
+	if number >= maxNumber || length < chacha20poly1305.Overhead+1 || length > maxPlain+chacha20poly1305.Overhead || len(b)-frameHeader < int(length) {
+		return 0, nil, 0, false
 	}
-	return plain, nil
+	size = frameHeader + int(length)
+	plain, err := s.aead.Open(nil, b[frameHeader-chacha20poly1305.NonceSizeX:frameHeader], b[frameHeader:size], s.associated(number, int(length)))
+	return number, plain, size, err == nil
+}
+
+// note is one durable value. Newer ones are of a later session of the chain, or of the
+// same session with a larger serial.
+type note struct {
+	session ledger.SessionID
+	serial  uint64
+	key     string
+	value   []byte
+}
+
+// record is a decoded plain text: one of the three by kind.
+type record struct {
+	kind  recordKind
+	batch recorded
+	note  note
+	begun ledger.SessionID
 }
 
 func encodeBatchRecord(r recorded) []byte {
-	out := []byte{batchRecord, byte(len(r.exact))}
+	out := []byte{byte(batchRecord), byte(len(r.exact))}
 	for _, t := range r.exact {
 		out = binary.BigEndian.AppendUint64(out, uint64(t))
 	}
 	return append(out, r.batch.Encode()...)
 }
 
-func encodeNoteRecord(key string, n note) []byte {
-	b := cryptobyte.NewBuilder([]byte{noteRecord})
-	b.AddUint64(n.version)
-	b.AddUint8LengthPrefixed(func(c *cryptobyte.Builder) { c.AddBytes([]byte(key)) })
+func (n *note) encode() []byte {
+	b := cryptobyte.NewBuilder([]byte{byte(noteRecord)})
+	b.AddBytes(n.session[:])
+	b.AddUint64(n.serial)
+	b.AddUint8LengthPrefixed(func(c *cryptobyte.Builder) { c.AddBytes([]byte(n.key)) })
 	b.AddUint16LengthPrefixed(func(c *cryptobyte.Builder) { c.AddBytes(n.value) })
 	return b.BytesOrPanic()
 }
 
-// decodeRecord calls one of the two with what a plain text says.
-func decodeRecord(plain []byte, batch func(recorded), keep func(string, note)) error {
+func encodeBegunRecord(s ledger.SessionID) []byte { return append([]byte{byte(begunRecord)}, s[:]...) }
+
+var errRecord = errors.New("not a record that this program writes")
+
+// decodeRecord reads what the encoders write and nothing else.
+func decodeRecord(plain []byte) (r record, err error) {
 	s := cryptobyte.String(plain)
 	var kind uint8
-	s.ReadUint8(&kind)
-	switch kind {
-	case batchRecord:
-		var n uint8
-		var r recorded
-		if !s.ReadUint8(&n) {
-			return errRecord
-		}
-		for range n {
-			var t uint64
-			if !s.ReadUint64(&t) {
-				return errRecord
-			}
-			r.exact = append(r.exact, ledger.Instant(t))
-		}
-		b, err := ledger.DecodeBatch(s)
-		if err != nil || len(r.exact) != len(b.Statements) {
-			return errRecord
-		}
-		r.batch = b
-		batch(r)
-		return nil
-	case noteRecord:
-		var n note
-		var key, value cryptobyte.String
-		if !s.ReadUint64(&n.version) || !s.ReadUint8LengthPrefixed(&key) || !s.ReadUint16LengthPrefixed(&value) || !s.Empty() {
-			return errRecord
-		}
-		n.value = append([]byte{}, value...)
-		keep(string(key), n)
-		return nil
+	if !s.ReadUint8(&kind) {
+		return r, errRecord
 	}
-	return errRecord
+	switch r.kind = recordKind(kind); r.kind {
+	case batchRecord:
+		r.batch, err = decodeBatchRecord(s)
+		return r, err
+	case noteRecord:
+		var key, value cryptobyte.String
+		n := &r.note
+		ok := s.CopyBytes(n.session[:]) && s.ReadUint64(&n.serial) && s.ReadUint8LengthPrefixed(&key) && s.ReadUint16LengthPrefixed(&value)
+		if !ok || !s.Empty() || len(key) == 0 || len(value) > maxNote {
+			return r, errRecord
+		}
+		n.key, n.value = string(key), append([]byte(nil), value...)
+		return r, nil
+	case begunRecord:
+		if !s.CopyBytes(r.begun[:]) || !s.Empty() {
+			return r, errRecord
+		}
+		return r, nil
+	}
+	return r, fmt.Errorf("%w: kind %d", errRecord, kind)
+}
+
+func decodeBatchRecord(s cryptobyte.String) (r recorded, err error) {
+	var n uint8
+	if !s.ReadUint8(&n) || n > ledger.MaxStatements {
+		return r, errRecord
+	}
+	r.exact = make([]ledger.Instant, n)
+	for i := range r.exact {
+		var t uint64
+		if !s.ReadUint64(&t) {
+			return r, errRecord
+		}
+		r.exact[i] = ledger.Instant(t)
+	}
+	if r.batch, err = ledger.DecodeBatch(s); err != nil {
+		return r, fmt.Errorf("%w: %w", errRecord, err)
+	}
+	if len(r.exact) != len(r.batch.Statements) {
+		return r, errRecord
+	}
+	return r, nil
 }
