@@ -47,14 +47,10 @@ type Timing struct {
 
 // TimingFor returns the timing for a group of so many members: DESIGN.md, "Timing", has the measurements.
 func TimingFor(members int) Timing {
-	switch {
-	case members <= 25:
+	if members <= 25 {
 		return Timing{Heartbeat: time.Second, Lease: 500 * time.Millisecond, Commit: 50 * time.Millisecond}
-	case members <= 60:
-		return Timing{Heartbeat: 1500 * time.Millisecond, Lease: 750 * time.Millisecond, Commit: 100 * time.Millisecond}
-	default:
-		return Timing{Heartbeat: 2 * time.Second, Lease: time.Second, Commit: 100 * time.Millisecond}
 	}
+	return Timing{Heartbeat: 1500 * time.Millisecond, Lease: 750 * time.Millisecond, Commit: 100 * time.Millisecond}
 }
 
 // Snapshots says when the log is cut short. Zero fields take the defaults.

@@ -26,6 +26,7 @@ type engine struct {
 	disk  *disk
 	fsm   *machine
 	tasks tasks
+	began time.Time
 
 	// since when this leader refuses commands because of a leadership transfer, in Unix nanoseconds; 0 for not
 	refusingSince atomic.Int64
@@ -95,7 +96,7 @@ func raftConfig(cfg Config, id string, logger hclog.Logger) *raft.Config {
 // startEngine begins a life of Raft. fresh stores of a voting member's first store are given the group's first
 // configuration, the same on each: they need no one to begin with.
 func startEngine(cfg Config, id string, network Network, s *stores, sm StateMachine, fresh bool) (_ *engine, err error) {
-	e := &engine{gone: make(chan struct{})}
+	e := &engine{gone: make(chan struct{}), began: time.Now()}
 	e.links = newLinks(id, network, 2*cfg.Timing.Heartbeat)
 	e.disk = newDisk(s, e.giveUp)
 	e.fsm = newMachine(sm, e.disk.discarded)

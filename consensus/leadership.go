@@ -3,6 +3,7 @@ package consensus
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -15,6 +16,8 @@ const (
 	transferCap    = 2 * time.Minute // further time within transferMemory, up to this
 	transferMemory = 10 * time.Minute
 	maxLosses      = 32 // remembered
+
+	lookSpread = 6 // members look for a new leader so many to a heartbeat time
 )
 
 var errStuckTransfer = errors.New("a leadership transfer does not end")
@@ -70,13 +73,14 @@ type watch struct {
 	behind map[string]time.Time // since when a server is not level without advancing
 	busy   chan struct{}        // closed when the duty under way has ended; nil for none
 	join   joining
+	looked time.Time // when lookForLeader last did something
 }
 
 // watchLoop looks after what Raft leaves to others: a leader with a stalled disk steps down, a transfer that never ends is
 // ended, the wanted member leads, silent voting members are replaced, new stores are let in.
 func (g *Group) watchLoop() {
 	defer g.goroutine.Done()
-	tick := time.NewTicker(max(g.cfg.Timing.Heartbeat/8, time.Millisecond))
+	tick := time.NewTicker(max(g.cfg.Timing.Heartbeat/10, time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {
@@ -90,14 +94,74 @@ func (g *Group) watchLoop() {
 			g.watch.term = 0
 			continue
 		}
+		g.hurry(e)
 		if !e.leading() {
 			g.watch.term = 0
 			e.refusingSince.Store(0)
 			g.tryJoin(e)
+			g.lookForLeader(e)
 			continue
 		}
 		g.watchLeader(e)
 	}
+}
+
+// lookForLeader makes Raft see at once that the leader is silent. By itself it looks after one to two heartbeat times, and
+// if it looks a moment too early, after as much again; and a member is not let lead before a majority has seen it. The
+// members look one after the other, so that they don't ask for the same at the same time: the one whose turn completes
+// the majority gets it, and is the principal or the deputy if they are there.
+func (g *Group) lookForLeader(e *engine) {
+	beat, now := g.cfg.Timing.Heartbeat, time.Now()
+	turn := g.turn()
+	if turn < 0 || e.raft.State() != raft.Follower || now.Sub(g.watch.looked) < 2*beat {
+		return
+	}
+	heard := later(e.raft.LastContact(), e.began)
+	if now.Sub(heard) < beat+time.Duration(turn)*beat/lookSpread {
+		return
+	}
+	g.watch.looked = now
+	// A shorter heartbeat time, by any amount, is what makes Raft look.
+	g.reload(e, e.raft.ReloadableConfig().HeartbeatTimeout-1)
+}
+
+// hurry lets a member that asks to lead, and failed, ask again after one to two leases instead of heartbeat times: those
+// are meant for messages that are late, not for two members that asked at once.
+func (g *Group) hurry(e *engine) {
+	now, t := e.raft.ReloadableConfig().HeartbeatTimeout, g.cfg.Timing
+	switch looking := e.raft.State() == raft.Candidate; {
+	case looking && now > t.Lease:
+		g.reload(e, t.Lease)
+	case !looking && now == t.Lease && t.Lease < t.Heartbeat:
+		g.reload(e, t.Heartbeat)
+	}
+}
+
+func (g *Group) reload(e *engine, beat time.Duration) {
+	conf := e.raft.ReloadableConfig()
+	conf.HeartbeatTimeout, conf.ElectionTimeout = max(beat, g.cfg.Timing.Lease), max(beat, g.cfg.Timing.Lease)
+	if err := e.raft.ReloadConfig(conf); err != nil {
+		g.cfg.Logger.Warn("timing not changed", "server", g.id, "error", err)
+	}
+}
+
+// turn is this machine's place among the voting members of the list, -1 for a receiver. The principal and the deputy stand
+// where a majority of the others has gone before.
+func (g *Group) turn() int {
+	var order, wanted []string
+	for _, m := range g.cfg.Members {
+		switch {
+		case !m.Voting:
+		case m.Peer == g.cfg.Principal, m.Peer == g.cfg.Deputy:
+			wanted = append(wanted, m.Peer)
+		default:
+			order = append(order, m.Peer)
+		}
+	}
+	slices.Sort(order)
+	half := min((len(order)+len(wanted))/2, len(order))
+	order = slices.Insert(order, half, wanted...)
+	return slices.Index(order, g.network.Self())
 }
 
 // watchLeader is one look at a leading engine.
