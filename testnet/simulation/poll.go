@@ -233,7 +233,7 @@ func (d *day) try(ctx context.Context, v *visitor, at ledger.BureauNumber, repea
 
 // tick shows the day's progress.
 func (d *day) tick(ctx context.Context) {
-	for sleep(ctx, tick) {
+	for sleep(ctx, d.pace(tick)) {
 		if d.plan.Live == nil {
 			continue
 		}

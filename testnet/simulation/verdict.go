@@ -56,20 +56,27 @@ func (d *day) evening(ctx context.Context) (*Summary, error) {
 	return d.judge(ctx, dir, anchoredAll)
 }
 
-// level waits until no bureau has a backlog and all have the same ledger (L2).
+// level waits until no bureau has a backlog and all have the same ledger (L2), as long as
+// the ledger still grows.
 func (d *day) level(ctx context.Context, when string) error {
+	why, size := "", uint64(0)
 	deadline := time.Now().Add(groupTimeout)
-	why := ""
 	for time.Now().Before(deadline) {
 		if why = d.uneven(ctx); why == "" {
 			return nil
 		}
-		if !sleep(ctx, 100*time.Millisecond) {
+		if s, err := d.bureaux[d.index[d.prepared.Commune.Principal]].Status(ctx); err == nil && s.LedgerSize > size {
+			size, deadline = s.LedgerSize, time.Now().Add(groupTimeout)
+		}
+		if !sleep(ctx, d.pace(100*time.Millisecond)) {
 			return ctx.Err()
 		}
 	}
-	return fmt.Errorf("%s: not level after %v: %s", when, groupTimeout, why)
+	return fmt.Errorf("%s: not level, and nothing new for %v: %s", when, groupTimeout, why)
 }
+
+// pace stretches a wait between two looks at every bureau in a large commune.
+func (d *day) pace(t time.Duration) time.Duration { return t * time.Duration(1+len(d.bureaux)/12) }
 
 // uneven says what is not level yet.
 func (d *day) uneven(ctx context.Context) string {
@@ -100,7 +107,7 @@ func (d *day) anchoredWhole(ctx context.Context, principal *bureau) (bool, error
 		if s.Backlog == 0 && s.AnchoredSize == s.LedgerSize && d.uneven(ctx) == "" {
 			return true, nil
 		}
-		if !sleep(ctx, 100*time.Millisecond) {
+		if !sleep(ctx, d.pace(100*time.Millisecond)) {
 			return false, ctx.Err()
 		}
 	}
