@@ -186,7 +186,7 @@ func (j *Journal) writeNote(n *note) error {
 	_, known := j.notes[n.key]
 	full := !known && len(j.notes) >= maxNotes
 	j.serial++
-	n.session, n.serial = j.author.Session, j.serial
+	n.round, n.serial = j.round, j.serial
 	j.mu.Unlock()
 	if full {
 		return fmt.Errorf("note under a new key: there are %d keys, at most %d", maxNotes, maxNotes)

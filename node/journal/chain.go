@@ -2,9 +2,11 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"pointage/ledger"
 )
@@ -20,9 +22,11 @@ type node struct {
 	signed    []byte
 	held      *held
 
+	parent   *node
 	children []*node
-	// depth counts the batches of the longest path from here on, this one included.
-	depth int
+	// round is the session's, and not below the parent's; height counts the batches before.
+	round  uint64
+	height int
 }
 
 func newNode(id ledger.Hash, b *ledger.Batch) *node {
@@ -47,12 +51,16 @@ func (n *node) head() ledger.Head {
 	return ledger.Head{Session: n.author.Session, Next: n.next, Hash: n.id}
 }
 
+// compare orders batches by how far a history has come that ends with them.
+func (n *node) compare(o *node) int {
+	return cmp.Or(cmp.Compare(n.round, o.round), cmp.Compare(n.height, o.height), bytes.Compare(n.id[:], o.id[:]))
+}
+
 // history is the bureau's chain as opening decides on it.
 type history struct {
+	// chain are its batches in order, off those beside it, none before its parent.
 	chain, off []*node
-	// rank is the place of each session in the chain, from 0.
-	rank  map[ledger.SessionID]int
-	found []Finding
+	found      []Finding
 	// unlisted are the tails that no orphan statement of the chain lists yet.
 	unlisted []ledger.Orphan
 }
@@ -61,163 +69,144 @@ type history struct {
 // attached, although later ones are.
 var ErrGap = errors.New("records of this bureau are missing on all media that are attached: attach the third medium; without it, tell the principal bureau")
 
-// history puts the union's batches in order.
+// ForkError says that the media hold two histories that were both written whole: one medium is
+// a clone, or was put back to an earlier state. Opening would take back what one of
+// them handed over, so nothing is opened and nothing is written.
+type ForkError struct {
+	// Forks are Findings of kind Forked, one for each tail beside the chain.
+	Forks []Finding
+}
+
+// Error names the tails and their media, in one line.
+func (e *ForkError) Error() string {
+	words := make([]string, len(e.Forks))
+	for i, f := range e.Forks {
+		words[i] = f.What
+	}
+	return fmt.Sprintf("the media hold two histories of this bureau, one of them from a cloned medium or one that was put back to an earlier state: keep all three as they are and tell the principal bureau (%s)", strings.Join(words, "; "))
+}
+
+// history puts the union's batches in order: the chain is the way to the last batch of the
+// newest round.
 //
-// Where several batches go on from one, at most one of them was ever durable on two media,
-// unless a medium was cloned or rolled back: an opening reads at least one of any two
-// media and would have gone on from it. A batch is known to have been durable when
-// another builds on it, or, a session's first, when the session's `begun` record is there.
-// The chain goes on with, in this order: a batch known to have been durable; the longest path
-// from there; a session rather than the tail that its head leaves behind; the smaller identity.
-// All that is lost beside it stays on the media. Lost tails known to have been durable
-// are forks, the others orphans.
+// Each opening is one round. It reads at least two of the three media, makes its number, one
+// above all that it reads, durable on two, writes what it goes on from on two, and only then
+// writes batches. So let a batch have been durable in its own round. The next opening reads one of
+// the two media that had it, and the newest round that it reads is this one, or one that went on
+// from the batch without becoming durable: it goes on from the batch. So does, for the same
+// reason, each opening after it. The batch therefore is on the way to the last batch of the newest
+// round, whatever pairs of media were attached and wherever openings were cut; no count of copies
+// or batches would tell (an opening copies also what was never durable, and
+// may itself get no further than one medium).
+//
+// What is beside the chain was then either never durable, an orphan, or there was a clone. It
+// is surely a clone's where one session has two batches after the point of parting or two on one
+// batch: a session signs a batch when the one before is durable.
 func (u *union) history() (*history, error) {
-	roots, order, err := u.link()
-	if err != nil {
-		return nil, err
+	order, err := u.link()
+	if err != nil || len(order) == 0 {
+		return &history{}, err
 	}
-	for _, n := range slices.Backward(order) {
-		n.depth = 1
-		for _, c := range n.children {
-			n.depth = max(n.depth, 1+c.depth)
-		}
-	}
-	h := &history{rank: map[ledger.SessionID]int{}}
+	h := new(history)
+	on := map[*node]bool{}
 	listed := map[ledger.Head]bool{}
-	var lost []*node
-	var against []*node // the chain's batch where lost parts from it
-	for at := roots; len(at) > 0; {
-		slices.SortFunc(at, u.preferred)
-		n := at[0]
-		for _, l := range at[1:] {
-			lost, against = append(lost, l), append(against, n)
-		}
-		if n.opens() {
-			h.rank[n.author.Session] = len(h.rank)
-		}
+	for n := slices.MaxFunc(order, (*node).compare); n != nil; n = n.parent {
+		h.chain, on[n] = append(h.chain, n), true
 		for _, o := range n.orphans {
 			listed[o.Head] = true
 		}
-		h.chain = append(h.chain, n)
-		at = n.children
 	}
-	for i, l := range lost {
-		u.lose(h, l, against[i], listed)
+	slices.Reverse(h.chain)
+	for _, n := range order {
+		if !on[n] {
+			h.off = append(h.off, n)
+		}
+	}
+	var forks []Finding
+	for _, t := range h.tails() {
+		f := h.finding(t)
+		if f.Kind == Forked {
+			forks = append(forks, f)
+		}
+		h.found = append(h.found, f)
+		if !listed[f.Tail.Head] {
+			h.unlisted = append(h.unlisted, *f.Tail)
+		}
+	}
+	if forks != nil {
+		return nil, &ForkError{forks}
 	}
 	return h, nil
 }
 
 // link joins each batch to the one that it goes on from. order has every batch behind it.
-func (u *union) link() (roots, order []*node, err error) {
+func (u *union) link() (order []*node, err error) {
 	for _, h := range u.order {
 		n := h.node
 		if n == nil || n.held != h {
 			continue
 		}
 		if n.opens() && n.continues == nil && n.previous == (ledger.Hash{}) {
-			roots = append(roots, n)
+			order = append(order, n)
 			continue
 		}
 		p := u.nodes[n.previous]
 		if p == nil {
-			return nil, nil, fmt.Errorf("%w (before statement %d of %v)", ErrGap, n.first, n.author)
+			return nil, fmt.Errorf("%w (before statement %d of %v)", ErrGap, n.first, n.author)
 		}
 		follows := !n.opens() && p.author == n.author && p.next == n.first
 		continues := n.opens() && n.continues != nil && *n.continues == p.head()
 		if !follows && !continues {
-			return nil, nil, fmt.Errorf("statement %d of %v does not go on from the batch that it names: no program of this project signs that; tell the principal bureau", n.first, n.author)
+			return nil, fmt.Errorf("statement %d of %v does not go on from the batch that it names: no program of this project signs that; tell the principal bureau", n.first, n.author)
 		}
+		n.parent = p
 		p.children = append(p.children, n)
 	}
-	order = append(order, roots...)
 	for i := 0; i < len(order); i++ {
-		order = append(order, order[i].children...)
+		n := order[i]
+		n.round = u.rounds[n.author.Session]
+		if n.parent != nil {
+			n.round, n.height = max(n.round, n.parent.round), n.parent.height+1
+		}
+		order = append(order, n.children...)
 	}
-	return roots, order, nil
+	return order, nil
 }
 
-// wasDurable says that the batch must have been on two media.
-func (u *union) wasDurable(n *node) bool {
-	return n.depth > 1 || n.opens() && u.begun[n.author.Session]
+// tails groups the batches beside the chain by session.
+func (h *history) tails() (tails [][]*node) {
+	place := map[ledger.SessionID]int{}
+	for _, n := range h.off {
+		i, ok := place[n.author.Session]
+		if !ok {
+			i = len(tails)
+			place[n.author.Session], tails = i, append(tails, nil)
+		}
+		tails[i] = append(tails[i], n)
+	}
+	return tails
 }
 
-// preferred orders batches that go on from one, the chain's first.
-func (u *union) preferred(a, b *node) int {
-	first := func(x, y bool) int {
-		if x == y {
-			return 0
-		}
-		if x {
-			return -1
-		}
-		return 1
-	}
-	if c := first(u.wasDurable(a), u.wasDurable(b)); c != 0 {
-		return c
-	}
-	if a.depth != b.depth {
-		return b.depth - a.depth
-	}
-	if c := first(a.opens(), b.opens()); c != 0 {
-		return c
-	}
-	return bytes.Compare(a.id[:], b.id[:])
-}
-
-// lose reports the tails from a batch on that the chain leaves aside, one for each session.
-func (u *union) lose(h *history, from, chosen *node, listed map[ledger.Head]bool) {
-	kind, word := Orphaned, "was recorded but never durable"
-	sameSession := !from.opens() && !chosen.opens()
-	if u.wasDurable(from) || sameSession {
-		kind, word = Forked, "was durable: a medium was cloned or rolled back; tell the principal bureau"
-	}
-	tails := map[ledger.SessionID]*ledger.Orphan{}
-	var order []*ledger.Orphan
-	for todo := []*node{from}; len(todo) > 0; {
-		n := todo[0]
-		todo = append(todo[1:], n.children...)
-		h.off = append(h.off, n)
-		t := tails[n.author.Session]
-		if t == nil {
-			t = &ledger.Orphan{From: n.first}
-			tails[n.author.Session], order = t, append(order, t)
-		}
-		if n.next > t.Head.Next {
-			t.Head = n.head()
+// finding says what a session's batches beside the chain are.
+func (h *history) finding(tail []*node) Finding {
+	from, last := tail[0], tail[0]
+	for _, n := range tail {
+		if n.next > last.next {
+			last = n
 		}
 	}
-	for _, t := range order {
-		f := Finding{
-			Kind: kind, Member: -1, Tail: t,
-			What: fmt.Sprintf("session %x from statement %d to %d stands beside the chain and %s", t.Head.Session[:4], t.From, t.Head.Next-1, word),
-		}
-		if kind == Forked {
-			f.Headers = [2][]byte{chosen.signed, from.signed}
-		}
-		h.found = append(h.found, f)
-		if !listed[t.Head] {
-			h.unlisted = append(h.unlisted, *t)
-		}
+	root := from
+	for root.parent != nil && h.chain[root.parent.height] != root.parent {
+		root = root.parent
 	}
-}
-
-// newest keeps the newest note of each key. Those of sessions beside the chain give way to
-// any of the chain's.
-func (h *history) newest(all []note) map[string]note {
-	rank := func(n note) int {
-		if r, ok := h.rank[n.session]; ok {
-			return r
-		}
-		return -1
+	chosen := h.chain[root.height] // there is one: a chain that ended before would go on with root
+	f := Finding{Kind: Orphaned, Member: -1, Tail: &ledger.Orphan{Head: last.head(), From: from.first}}
+	where := fmt.Sprintf("session %x from statement %d to %d on media %s", last.author.Session[:4], from.first, last.next-1, last.held.at)
+	f.What = where + " stands beside the chain, without effect"
+	if len(tail) > 1 || !from.opens() && chosen.author == from.author {
+		f.Kind, f.Headers = Forked, [2][]byte{chosen.signed, root.signed}
+		end := h.chain[len(h.chain)-1]
+		f.What = fmt.Sprintf("%s, beside session %x to statement %d on media %s", where, end.author.Session[:4], end.next-1, end.held.at)
 	}
-	out := map[string]note{}
-	for _, n := range all {
-		old, ok := out[n.key]
-		ro, rn := rank(old), rank(n)
-		newer := rn > ro || rn == ro && (n.serial > old.serial || n.serial == old.serial && bytes.Compare(n.value, old.value) > 0)
-		if !ok || newer {
-			out[n.key] = n
-		}
-	}
-	return out
+	return f
 }

@@ -20,8 +20,7 @@
 // One record is under way at a time, so at most the last one of the chain can stand on one
 // medium alone. Nobody was told of it. The next opening that reads it goes on from it; one
 // that does not goes on from the batch before, and a later opening that sees both calls it an
-// orphan. Anything else that goes on beside the chain was durable too: a clone's doing,
-// reported as a fork (chain.go says on which side the journal then opens).
+// orphan. What can only be a clone's doing is a fork, and refused (ForkError; chain.go).
 package journal
 
 import (
@@ -29,6 +28,8 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -103,8 +104,9 @@ var ErrClosed = errors.New("the journal is closed")
 type Journal struct {
 	opt    Options
 	author ledger.Author
-	// generation is the media's.
+	// generation is the media's, round this session's.
 	generation uint32
+	round      uint64
 
 	// queue goes to the writer. closing is closed first, then the writer ends and
 	// closes ended; failed is closed by halt.
@@ -146,6 +148,17 @@ type entry struct {
 type spans [members]struct {
 	off int64
 	n   int32
+}
+
+// String lists the members.
+func (s spans) String() string {
+	var on []string
+	for m := range s {
+		if s[m].n > 0 {
+			on = append(on, strconv.Itoa(m))
+		}
+	}
+	return strings.Join(on, ",")
 }
 
 // recorded is a batch with the exact times of its statements.

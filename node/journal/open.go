@@ -14,7 +14,7 @@ import (
 // Open reads all attached media, writes the union of their records back, and opens a new
 // session; it returns when the session's first batch is durable. It needs two media of the
 // newest generation that it sees; a *TooFewError names those that don't count and what
-// to do, and ErrGap says that the third one is needed.
+// to do, ErrGap says that the third one is needed, and a *ForkError that there was a clone.
 //
 // Its caller sees to it that one program at a time has the media open.
 func Open(o Options) (*Journal, error) {
@@ -314,21 +314,22 @@ func (j *Journal) adopt(u *union, h *history) {
 	for _, n := range h.off {
 		j.off = append(j.off, entry{at: n.held.at})
 	}
-	j.notes = h.newest(u.notes)
+	j.notes, j.round = u.notes, u.newest+1
 	j.findings = append(j.findings, h.found...)
 }
 
-// begin draws the session and makes its first batch durable, and after it the record that
-// it has been: no opening that comes later can have missed it (union.history).
+// begin draws the session and makes its round durable, then its first batch: in this order,
+// so that no other session with a batch ever has the same round (union.history).
 func (j *Journal) begin(u *union, h *history, mask uint8) error {
 	id := &j.author.Session
 	if _, err := io.ReadFull(j.opt.Random, id[:]); err != nil {
 		return fmt.Errorf("draw session: %w", err)
 	}
-	for _, n := range u.nodes {
-		if n.author.Session == *id {
-			return fmt.Errorf("session %x was drawn a second time: the machine's random numbers can't be trusted", *id)
-		}
+	if _, known := u.rounds[*id]; known {
+		return fmt.Errorf("session %x was drawn a second time: the machine's random numbers can't be trusted", *id)
+	}
+	if _, err := j.commit(round{j.round, *id}.encode()); err != nil {
+		return err
 	}
 	opened := &ledger.SessionOpened{Generation: j.generation, Media: mask, Unfenced: j.opt.Unfenced}
 	if len(h.chain) > 0 {
@@ -348,6 +349,5 @@ func (j *Journal) begin(u *union, h *history, mask uint8) error {
 			return err
 		}
 	}
-	_, err := j.commit(encodeBegunRecord(*id))
-	return err
+	return nil
 }

@@ -137,10 +137,9 @@ const (
 	DamagedRecord
 	// Levelled: records were missing on a medium and were written back from the others.
 	Levelled
-	// Orphaned: a tail that was never durable and that the chain does not go on from.
+	// Orphaned: a tail beyond the head that a later session went on from.
 	Orphaned
-	// Forked: a tail beside the chain that must have been durable: a clone wrote it, or
-	// media were rolled back.
+	// Forked: a tail beside the chain that must have been durable (ForkError).
 	Forked
 )
 

@@ -1,6 +1,8 @@
 package journal
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/cipher"
 	"encoding/binary"
 	"errors"
@@ -23,14 +25,14 @@ import (
 // The plain text is a kind and a body:
 //
 //	1 batch  uint8 count; uint64 exact[count]; the encoded batch
-//	2 note   opaque session[16]; uint64 serial; opaque key<1..255>; opaque value<0..4096>
-//	3 begun  opaque session[16]
+//	2 note   uint64 round; uint64 serial; opaque key<1..255>; opaque value<0..4096>
+//	3 round  uint64 round; opaque session[16]
 const (
 	frameMagic  = "PJr1"
 	frameHeader = len(frameMagic) + 8 + 4 + chacha20poly1305.NonceSizeX
 	maxPlain    = 2 + 8*ledger.MaxStatements + ledger.MaxBatch
 	maxFrame    = frameHeader + maxPlain + chacha20poly1305.Overhead
-	// maxNumber keeps record numbers far from overflow.
+	// maxNumber keeps the numbers of records and rounds far from overflow.
 	maxNumber = 1 << 40
 )
 
@@ -39,7 +41,7 @@ type recordKind uint8
 const (
 	batchRecord recordKind = 1
 	noteRecord  recordKind = 2
-	begunRecord recordKind = 3
+	roundRecord recordKind = 3
 )
 
 type nonce [chacha20poly1305.NonceSizeX]byte
@@ -92,13 +94,22 @@ func (s *sealer) openFrame(b []byte) (number uint64, plain []byte, size int, ok 
 	return number, plain, size, err == nil
 }
 
-// note is one durable value. Newer ones are of a later session of the chain, or of the
-// same session with a larger serial.
+// note is one durable value. Newer ones are of a later round, or of the same round with a
+// larger serial.
 type note struct {
+	round, serial uint64
+	key           string
+	value         []byte
+}
+
+func (n *note) newer(old *note) bool {
+	return cmp.Or(cmp.Compare(n.round, old.round), cmp.Compare(n.serial, old.serial), bytes.Compare(n.value, old.value)) > 0
+}
+
+// round numbers a session among the openings of the media, from 1.
+type round struct {
+	number  uint64
 	session ledger.SessionID
-	serial  uint64
-	key     string
-	value   []byte
 }
 
 // record is a decoded plain text: one of the three by kind.
@@ -106,7 +117,7 @@ type record struct {
 	kind  recordKind
 	batch recorded
 	note  note
-	begun ledger.SessionID
+	round round
 }
 
 func encodeBatchRecord(r recorded) []byte {
@@ -119,14 +130,16 @@ func encodeBatchRecord(r recorded) []byte {
 
 func (n *note) encode() []byte {
 	b := cryptobyte.NewBuilder([]byte{byte(noteRecord)})
-	b.AddBytes(n.session[:])
+	b.AddUint64(n.round)
 	b.AddUint64(n.serial)
 	b.AddUint8LengthPrefixed(func(c *cryptobyte.Builder) { c.AddBytes([]byte(n.key)) })
 	b.AddUint16LengthPrefixed(func(c *cryptobyte.Builder) { c.AddBytes(n.value) })
 	return b.BytesOrPanic()
 }
 
-func encodeBegunRecord(s ledger.SessionID) []byte { return append([]byte{byte(begunRecord)}, s[:]...) }
+func (r round) encode() []byte {
+	return append(binary.BigEndian.AppendUint64([]byte{byte(roundRecord)}, r.number), r.session[:]...)
+}
 
 var errRecord = errors.New("not a record that this program writes")
 
@@ -144,14 +157,14 @@ func decodeRecord(plain []byte) (r record, err error) {
 	case noteRecord:
 		var key, value cryptobyte.String
 		n := &r.note
-		ok := s.CopyBytes(n.session[:]) && s.ReadUint64(&n.serial) && s.ReadUint8LengthPrefixed(&key) && s.ReadUint16LengthPrefixed(&value)
+		ok := s.ReadUint64(&n.round) && s.ReadUint64(&n.serial) && s.ReadUint8LengthPrefixed(&key) && s.ReadUint16LengthPrefixed(&value)
 		if !ok || !s.Empty() || len(key) == 0 || len(value) > maxNote {
 			return r, errRecord
 		}
 		n.key, n.value = string(key), append([]byte(nil), value...)
 		return r, nil
-	case begunRecord:
-		if !s.CopyBytes(r.begun[:]) || !s.Empty() {
+	case roundRecord:
+		if !s.ReadUint64(&r.round.number) || !s.CopyBytes(r.round.session[:]) || !s.Empty() || r.round.number > maxNumber {
 			return r, errRecord
 		}
 		return r, nil

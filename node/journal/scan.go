@@ -25,13 +25,15 @@ type union struct {
 	records map[[32]byte]*held
 	order   []*held
 	nodes   map[ledger.Hash]*node
-	notes   []note
-	begun   map[ledger.SessionID]bool
+	notes   map[string]note
+	rounds  map[ledger.SessionID]uint64
+	newest  uint64 // the highest round
 }
 
 func newUnion(o *Options) *union {
 	return &union{
-		opt: o, records: map[[32]byte]*held{}, nodes: map[ledger.Hash]*node{}, begun: map[ledger.SessionID]bool{},
+		opt: o, records: map[[32]byte]*held{}, nodes: map[ledger.Hash]*node{},
+		notes: map[string]note{}, rounds: map[ledger.SessionID]uint64{},
 	}
 }
 
@@ -59,9 +61,12 @@ func (u *union) add(member int, off int64, size int, plain []byte) error {
 func (u *union) take(h *held, r record) error {
 	switch r.kind {
 	case noteRecord:
-		u.notes = append(u.notes, r.note)
-	case begunRecord:
-		u.begun[r.begun] = true
+		if old, ok := u.notes[r.note.key]; !ok || r.note.newer(&old) {
+			u.notes[r.note.key] = r.note
+		}
+	case roundRecord:
+		u.rounds[r.round.session] = max(u.rounds[r.round.session], r.round.number)
+		u.newest = max(u.newest, r.round.number)
 	case batchRecord:
 		b := r.batch.batch
 		a := b.Header.Author
