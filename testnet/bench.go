@@ -160,4 +160,31 @@ func table(out io.Writer, all []simulation.Rate) {
 		}
 		fmt.Fprintln(out)
 	}
+	parts(out, all)
+}
+
+// parts prints the ratios of single parts to what they can't do without.
+func parts(out io.Writer, all []simulation.Rate) {
+	median := func(system string, of func(simulation.Rate) float64) float64 {
+		var v []float64
+		for _, r := range all {
+			if r.System == system {
+				v = append(v, of(r))
+			}
+		}
+		if len(v) == 0 {
+			return 0
+		}
+		slices.Sort(v)
+		return v[len(v)/2]
+	}
+	p99 := func(r simulation.Rate) float64 { return r.P99 }
+	rate := func(r simulation.Rate) float64 { return r.PerSecond }
+	if bare := median(simulation.BareAppend, p99); bare > 0 {
+		own := median(simulation.OursAlone, p99)
+		fmt.Fprintf(out, "the bureau's own part of a check-in, p99: %.2f x bare append and fsync in two places on one disk (%.2f ms / %.2f ms)\n", own/bare, own, bare)
+	}
+	if bare := median(simulation.BareVerify, rate); bare > 0 {
+		fmt.Fprintf(out, "verifying an export: %.2f x bare ed25519 on the same cores\n", median(simulation.VerifyRate, rate)/bare)
+	}
 }

@@ -51,8 +51,8 @@ type Rate struct {
 
 // The systems by name.
 const (
-	ours      = "pointage"
-	oursAlone = "pointage, a bureau alone"
+	Ours      = "pointage"
+	OursAlone = "pointage, a bureau alone"
 )
 
 // benchBureaux and benchElectors are those of the measured commune.
@@ -103,7 +103,17 @@ func Bench(ctx context.Context, p BenchPlan, report func(Rate)) error {
 			return fmt.Errorf("measure a bureau alone: %w", err)
 		}
 		report(r)
+		if r, err = measureAppend(filepath.Join(out, "bench", fmt.Sprintf("append-%d", run)), p.Duration); err != nil {
+			return err
+		}
+		report(r)
 	}
+	checked, bare, err := d.measureVerify(ctx, 2*p.Duration)
+	if err != nil {
+		return fmt.Errorf("measure verification: %w", err)
+	}
+	report(checked)
+	report(bare)
 	return nil
 }
 
@@ -193,9 +203,9 @@ func (d *day) load(ctx context.Context, live []*bureau, clients int, duration ti
 	if err != nil {
 		return Rate{}, err
 	}
-	name := ours
+	name := Ours
 	if len(live) == 1 {
-		name = oursAlone
+		name = OursAlone
 	}
 	r := Rate{System: name, Clients: clients}
 	took := make([][]time.Duration, clients)
