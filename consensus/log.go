@@ -14,8 +14,8 @@ import (
 // repeatAfter is how long the same message of Raft is held back: it repeats itself with every heartbeat.
 const repeatAfter = time.Minute
 
-// quietLog passes what hashicorp/raft has to say on to a slog.Logger: its warnings and errors once a minute each, as
-// warnings (none of them needs a person at once: what does is logged by this package), the rest at debug level.
+// quietLog passes what hashicorp/raft has to say on to a slog.Logger: its warnings and errors once a minute each, at info
+// level (what needs a person is logged by this package), the rest at debug level.
 type quietLog struct {
 	logger  *slog.Logger
 	implied []any
@@ -46,7 +46,7 @@ func (m *logMemory) repeated(msg string) bool {
 func (q *quietLog) Log(level hclog.Level, msg string, args ...any) {
 	to := slog.LevelDebug
 	if level >= hclog.Warn && !q.memory.repeated(msg) {
-		to = slog.LevelWarn
+		to = slog.LevelInfo
 	}
 	if !q.logger.Enabled(context.Background(), to) {
 		return

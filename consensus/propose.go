@@ -20,7 +20,7 @@ type outcome struct {
 
 // Propose asks the leader to put a command into the group's order, and returns what the leader's state machine replied to
 // it. It tries once: it returns at once with ErrNoLeader when no leader is known, and waits for the reply until the
-// context ends. Any number of calls may run at the same time; those of one goroutine are ordered, others are not.
+// context ends (at the leader itself for a second more, if Raft is too busy to take the command). Any number of calls may run at the same time; those of one goroutine are ordered, others are not.
 //
 // Errors: ErrNoLeader, ErrBusy, ErrTooLarge and ErrClosed mean that nothing was proposed; ErrUnknownOutcome means that the
 // same bytes, and no others, must be proposed again.

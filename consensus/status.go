@@ -83,6 +83,9 @@ func (g *Group) publish() {
 	if now == g.seen {
 		return
 	}
+	if now.leader != g.seen.leader {
+		g.cfg.Logger.Info("leader changed", "server", g.id, "leader", now.leader)
+	}
 	g.history.note(now.leader, time.Now())
 	g.seen = now
 	close(g.changed)

@@ -297,3 +297,40 @@ func TestConfigurationsThatCantBeAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func FuzzCheckBoltFile(f *testing.F) {
+	dir := f.TempDir()
+	g, err := Start(Config{Dir: dir, Members: []Member{{"a", true}}, Timing: fast}, consensustest.NewNetwork().Host("a"), consensustest.NewMachine())
+	if err != nil {
+		f.Fatal(err)
+	}
+	eventually(f, "a command", func() bool {
+		_, err := g.Propose(context.Background(), []byte("x"))
+		return err == nil
+	})
+	if err := g.Close(); err != nil {
+		f.Fatal(err)
+	}
+	whole, err := os.ReadFile(filepath.Join(dir, storeFile))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(uint32(0), []byte{})
+	f.Add(uint32(4096*2), []byte{1, 0, 2})
+	path := filepath.Join(dir, "image")
+	f.Fuzz(func(t *testing.T, at uint32, patch []byte) {
+		image := bytes.Clone(whole)
+		copy(image[int(at)%len(image):], patch)
+		if err := os.WriteFile(path, image, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := checkBoltFile(path); err != nil && !errors.Is(err, ErrDamaged) {
+			t.Error(err)
+		}
+		if bytes.Equal(image, whole) {
+			if _, err := checkBoltFile(path); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

@@ -11,7 +11,7 @@ import (
 
 // The counts behind DESIGN.md, "Timing": what a quiet leader sends to one voting follower and to one receiver.
 func TestQuietLeaderSaysLittle(t *testing.T) {
-	for _, members := range []int{12, 25, 60, 120} {
+	for _, members := range []int{12, 120} {
 		t.Run(fmt.Sprint(members), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 7, members-7, withPrincipal)
@@ -50,14 +50,14 @@ func TestFollowersHearOfACommitSoon(t *testing.T) {
 	})
 }
 
-// The voting members of the largest group, far apart: a hundred leaders are cut off, and each time another leads soon.
+// The voting members of the largest group, far apart: forty leaders are cut off, and each time another leads soon.
 func TestNextLeaderIsThereSoon(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 7, 0, func(cfg *Config) { cfg.Timing = TimingFor(120) })
 		c.delayAll(40 * time.Millisecond)
 		c.start(c.peers...)
 		var waits []time.Duration
-		for range 100 {
+		for range 40 {
 			leader := c.leader()
 			<-time.After(7 * time.Second)
 			if !c.leads(leader)() {
@@ -75,6 +75,9 @@ func TestNextLeaderIsThereSoon(t *testing.T) {
 		t.Logf("without a leader: median %s, longest %s", waits[len(waits)/2], waits[len(waits)-1])
 		if w := waits[len(waits)-1]; w > 5*time.Second {
 			t.Errorf("%s without a leader, want at most 5 s", w)
+		}
+		if m := waits[len(waits)/2]; m > 2600*time.Millisecond {
+			t.Errorf("%s without a leader as a median, want at most 2.6 s", m)
 		}
 		c.end()
 	})
