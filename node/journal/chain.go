@@ -27,6 +27,8 @@ type node struct {
 	// round is the session's, and not below the parent's; height counts the batches before.
 	round  uint64
 	height int
+	// chosen says that it is in the chain.
+	chosen bool
 }
 
 func newNode(id ledger.Hash, b *ledger.Batch) *node {
@@ -108,17 +110,16 @@ func (u *union) history() (*history, error) {
 		return &history{}, err
 	}
 	h := new(history)
-	on := map[*node]bool{}
 	listed := map[ledger.Head]bool{}
 	for n := slices.MaxFunc(order, (*node).compare); n != nil; n = n.parent {
-		h.chain, on[n] = append(h.chain, n), true
+		h.chain, n.chosen = append(h.chain, n), true
 		for _, o := range n.orphans {
 			listed[o.Head] = true
 		}
 	}
 	slices.Reverse(h.chain)
 	for _, n := range order {
-		if !on[n] {
+		if !n.chosen {
 			h.off = append(h.off, n)
 		}
 	}
@@ -196,7 +197,7 @@ func (h *history) finding(tail []*node) Finding {
 		}
 	}
 	root := from
-	for root.parent != nil && h.chain[root.parent.height] != root.parent {
+	for root.parent != nil && !root.parent.chosen {
 		root = root.parent
 	}
 	chosen := h.chain[root.height] // there is one: a chain that ended before would go on with root
