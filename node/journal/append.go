@@ -207,9 +207,8 @@ func (j *Journal) commit(plain []byte) (at spans, err error) {
 	if err := j.Err(); err != nil {
 		return at, err
 	}
-	acks := make(chan ack, members)
+	acks := make(chan error, members)
 	waiting := 0
-	var faults []error
 	for _, m := range j.media {
 		var n nonce
 		if err := j.draw(&n); err != nil {
@@ -217,7 +216,6 @@ func (j *Journal) commit(plain []byte) (at spans, err error) {
 		}
 		off := m.end
 		if !m.enqueue(plain, n, acks) {
-			faults = append(faults, m.status().Fault)
 			continue
 		}
 		at[m.member].off, at[m.member].n = off, int32(frameLen(plain))
@@ -225,15 +223,13 @@ func (j *Journal) commit(plain []byte) (at spans, err error) {
 	}
 	for good := 0; good < quorum; {
 		if good+waiting < quorum {
-			return at, j.halt(errors.Join(faults...))
+			return at, j.halt(j.faults())
 		}
-		a := <-acks
+		err := <-acks
 		waiting--
-		if a.err != nil {
-			faults = append(faults, a.medium.status().Fault)
-			continue
+		if err == nil {
+			good++
 		}
-		good++
 	}
 	return at, nil
 }
@@ -241,8 +237,7 @@ func (j *Journal) commit(plain []byte) (at spans, err error) {
 // mediumFailed reports a medium that is no longer written, and stops the journal when fewer
 // than two are left.
 func (j *Journal) mediumFailed(m *medium) {
-	fault := m.status().Fault
-	j.opt.Logger.Error("journal: a medium has failed", "member", m.member, "err", fault)
+	j.opt.Logger.Error("journal: a medium has failed", "member", m.member, "err", m.status().Fault)
 	good := 0
 	for _, x := range j.media {
 		if x.failure() == nil {
@@ -250,8 +245,22 @@ func (j *Journal) mediumFailed(m *medium) {
 		}
 	}
 	if good < quorum {
-		j.halt(fault)
+		j.halt(j.faults())
 	}
+}
+
+// faults says of each medium that is not written why, in one line.
+func (j *Journal) faults() error {
+	var all faults
+	for _, e := range j.absent {
+		all = append(all, e)
+	}
+	for _, m := range j.media {
+		if fault := m.status().Fault; fault != nil {
+			all = append(all, fault)
+		}
+	}
+	return all
 }
 
 // halt stops the journal for good.

@@ -37,17 +37,11 @@ type job struct {
 	number uint64
 	size   int64
 	// done gets one answer; it has room for it.
-	done chan<- ack
-}
-
-// ack is one medium's answer: nil when the record is fsync'ed.
-type ack struct {
-	medium *medium
-	err    error
+	done chan<- error
 }
 
 // enqueue gives the record its place on the medium; false when the medium has failed.
-func (m *medium) enqueue(plain []byte, n nonce, done chan<- ack) bool {
+func (m *medium) enqueue(plain []byte, n nonce, done chan<- error) bool {
 	good, fresh := m.enter(job{plain, n, m.number, int64(frameLen(plain)), done})
 	if fresh {
 		m.onFault(m)
@@ -101,7 +95,7 @@ func (m *medium) run() {
 			m.onFault(m)
 		}
 		for _, d := range jobs {
-			d.done <- ack{m, err}
+			d.done <- err
 		}
 	}
 }

@@ -99,6 +99,19 @@ func (e *MediumError) Error() string {
 // Unwrap is the operating system's error.
 func (e *MediumError) Unwrap() error { return e.Err }
 
+// faults are several, told in one line.
+type faults []error
+
+func (f faults) Error() string {
+	words := make([]string, len(f))
+	for i, e := range f {
+		words[i] = e.Error()
+	}
+	return strings.Join(words, "; ")
+}
+
+func (f faults) Unwrap() []error { return f }
+
 // TooFewError says that fewer than two media can be used, and why not the others.
 type TooFewError struct {
 	Usable   int
@@ -107,11 +120,7 @@ type TooFewError struct {
 
 // Error is one line for people.
 func (e *TooFewError) Error() string {
-	words := make([]string, len(e.Problems))
-	for i, p := range e.Problems {
-		words[i] = p.Error()
-	}
-	return fmt.Sprintf("%d of the bureau's three media can be used, two are needed: %s", e.Usable, strings.Join(words, "; "))
+	return fmt.Sprintf("%d of the bureau's three media can be used, two are needed: %v", e.Usable, faults(e.Unwrap()))
 }
 
 // Unwrap lists the problems.
