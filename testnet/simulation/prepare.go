@@ -20,37 +20,48 @@ import (
 // barrier is D in a simulated election: the law's second, not compressed.
 const barrier = time.Second
 
-// prepare makes the election, or takes one that was made before, and reads it.
+// prepare makes the election, or takes one that was made before. The output directory is
+// emptied only when nothing can be wrong with the words any longer.
 func (d *day) prepare(ctx context.Context) (err error) {
-	d.election = filepath.Join(d.plan.Out, "election")
-	keep := ""
 	if d.plan.Election != "" {
-		if d.election, err = filepath.Abs(d.plan.Election); err != nil {
-			return err
-		}
-		keep = d.election
-		if _, err := node.ReadPrepared(d.election, d.plan.Commune); err != nil {
-			return err
-		}
+		return d.take(ctx)
 	}
-	var list *preparation.List
-	if d.plan.Election == "" {
-		if list, err = d.list(ctx); err != nil {
-			return err
-		}
-	}
-	if err := claimOut(d.plan.Out, keep); err != nil {
+	list, err := d.list(ctx)
+	if err != nil {
 		return err
 	}
-	if list != nil {
-		if err := d.make(ctx, list); err != nil {
-			return err
-		}
+	if err := claimOut(d.plan.Out, ""); err != nil {
+		return err
+	}
+	d.election = filepath.Join(d.plan.Out, "election")
+	if err := d.make(ctx, list); err != nil {
+		return err
 	}
 	if d.prepared, err = node.ReadPrepared(d.election, d.plan.Commune); err != nil {
 		return err
 	}
 	return d.agree()
+}
+
+// take reads an election that was prepared before; it may lie in the output directory.
+func (d *day) take(ctx context.Context) (err error) {
+	if d.election, err = filepath.Abs(d.plan.Election); err != nil {
+		return err
+	}
+	if d.prepared, err = node.ReadPrepared(d.election, d.plan.Commune); err != nil {
+		return err
+	}
+	if d.plan.Register != "" {
+		list, err := d.list(ctx)
+		if err != nil {
+			return err
+		}
+		d.plan.Electors = len(list.People)
+	}
+	if err := d.agree(); err != nil {
+		return err
+	}
+	return claimOut(d.plan.Out, d.election)
 }
 
 // agree compares the flags with the election that they were repeated for.
@@ -59,8 +70,8 @@ func (d *day) agree() error {
 	if d.plan.Bureaux != 0 && d.plan.Bureaux != len(c.Bureaux) {
 		return fmt.Errorf("--bureaux %d: the election in %s has %d", d.plan.Bureaux, d.election, len(c.Bureaux))
 	}
-	if d.plan.Electors != 0 && d.plan.Electors != int(c.Electors) && d.plan.Register == "" {
-		return fmt.Errorf("--electors %d: the election in %s has %d", d.plan.Electors, d.election, c.Electors)
+	if d.plan.Electors != 0 && d.plan.Electors != int(c.Electors) {
+		return fmt.Errorf("%d electors: the election in %s has %d", d.plan.Electors, d.election, c.Electors)
 	}
 	if d.plan.AnchorKey != "" && d.plan.AnchorKey != d.prepared.Manifest.Witnesses[0].VKey {
 		return fmt.Errorf("--anchor-key is not the witness key of the election in %s", d.election)
