@@ -39,8 +39,13 @@ type (
 	}
 	// Lost: the pending statement will never be durable; the journal has stopped.
 	Lost struct{}
-	// Answered: the group's apply result for the awaited admission.
-	Answered struct{ Verdict ledger.Verdict }
+	// Answered: the group's apply result for an admission.
+	Answered struct {
+		// ID is that of AwaitGroup. Answers come late: one for an admission that was
+		// undone meanwhile has no effect on the next one. The zero ID is taken for the newest.
+		ID      ledger.StatementID
+		Verdict ledger.Verdict
+	}
 	// Expired: the group does not answer in time, or is known not to.
 	Expired struct{}
 	// Unreachable: the home bureau does not answer.
@@ -94,7 +99,10 @@ type (
 	}
 	// Tell: the answer to the desk.
 	Tell struct {
-		// Refusal is ledger.NotRefused for the green light.
+		// Answers says whose question this answers: a correction that was done is no
+		// green light for a check-in that waits beside it.
+		Answers Acts
+		// Refusal is ledger.NotRefused for the green light, and for a correction that was done.
 		Refusal ledger.Refusal
 		// At is the bureau where the elector was admitted or where the right
 		// lies, 0 when unknown.
@@ -108,6 +116,15 @@ type (
 	Defer struct{ Event Event }
 	// Alarm: the group reports a conflict for an admission that was handed over.
 	Alarm struct{ Verdict ledger.Verdict }
+)
+
+// Acts is a set of what desks ask for.
+type Acts uint8
+
+// The acts: Ask and AskProvisional; Undo and Annul.
+const (
+	CheckIn    Acts = 1
+	Correction Acts = 2
 )
 
 func (Write) effect()      {}

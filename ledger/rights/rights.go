@@ -22,6 +22,11 @@ type Context struct {
 	Home ledger.BureauNumber
 	// Away says whether the policy lets rights leave home.
 	Away bool
+
+	// dropped are the rules that are not in force, and lax what the ledger's judgement is
+	// then: none and nil, but for the tests that show what each rule prevents.
+	dropped rules
+	lax     func(c *Context, r ledger.Record, id ledger.StatementID, body ledger.Body) (ledger.Record, ledger.Validity)
 }
 
 func (c *Context) atHome() bool { return c.Home == c.Standing.Author.Bureau }
@@ -75,28 +80,31 @@ func (c *Context) Start() State { return State{Record: ledger.InitialRecord(c.at
 // admission that is not undone counts as handed over. A statement that does not follow
 // is an error of the chain's, reported by its validity.
 func (c *Context) Recover(s State, id ledger.StatementID, body ledger.Body, extract []byte) (State, ledger.Validity) {
-	rec, why := c.Group.After(ledger.Standing{Author: withSession(c.Standing.Author, id.Session), Unfenced: c.Standing.Unfenced}, c.Right, s.Record, id, body)
+	if !c.holds(r13) {
+		return s, ledger.Valid
+	}
+	st := c.Standing
+	st.Author.Session = id.Session
+	rec, why := c.after(s, st, id, body)
 	if why != ledger.Valid {
 		return s, why
 	}
-	s = settle(s, rec, body, extract)
+	s = c.settle(s, rec, body, extract)
 	s.Handed = rec.State == ledger.Admitted || rec.State == ledger.Provisioned
 	return s, ledger.Valid
 }
 
-func withSession(a ledger.Author, s ledger.SessionID) ledger.Author {
-	a.Session = s
-	return a
-}
-
 // settle takes over a record and the extracts that belong to it.
-func settle(s State, rec ledger.Record, body ledger.Body, extract []byte) State {
+func (c *Context) settle(s State, rec ledger.Record, body ledger.Body, extract []byte) State {
 	s.Record, s.Proof = rec, extract
 	switch b := body.(type) {
 	case *ledger.Hold:
 		s.Release = b.Release
 	case *ledger.Return:
 		s.Release, s.LastReturn = nil, extract
+		if !c.holds(r3) {
+			s.Record.Nonce, s.LastReturn = 0, nil
+		}
 	}
 	if rec.State != ledger.Admitted && rec.State != ledger.Provisioned {
 		s.Handed = false
