@@ -293,7 +293,7 @@ func TestManyOrphansAreAllListed(t *testing.T) {
 	h := newHand(t, 68)
 	head := h.session(nil, 1, 1, all3, all3)
 	var orphans []ledger.Head
-	for i := range byte(2 * ledger.MaxStatements) {
+	for i := range byte(ledger.MaxStatements + 2) {
 		orphans = append(orphans, *h.session(head, uint64(i)+2, i+2, []int{1, 2}, []int{2}))
 	}
 	h.session(head, 500, 255, two, two)

@@ -13,11 +13,11 @@ import (
 // disks is a file system of three media, /0, /1 and /2, that remembers every operation, so that
 // each can be rebuilt as a power cut would have left it.
 type disks struct {
+	mu sync.Mutex
 	// before is asked before each operation; an error is the operation's, and of a
-	// write the first keep bytes are carried out all the same.
+	// write the first keep bytes are carried out all the same. Set it with ask once
+	// the disks are in use.
 	before func(op) (keep int, err error)
-
-	mu     sync.Mutex
 	names  map[string]int
 	inodes [][]byte
 	gone   [members]bool // the directory is not there
@@ -58,11 +58,20 @@ func (d *disks) at() int {
 	return len(d.log)
 }
 
+func (d *disks) ask(before func(op) (keep int, err error)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.before = before
+}
+
 // do carries an operation out and remembers it.
 func (d *disks) do(o op) error {
 	keep, err := len(o.data), error(nil)
-	if d.before != nil {
-		if n, e := d.before(o); e != nil {
+	d.mu.Lock()
+	before := d.before
+	d.mu.Unlock()
+	if before != nil {
+		if n, e := before(o); e != nil {
 			keep, err = min(n, keep), e
 		}
 	}

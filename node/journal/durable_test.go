@@ -28,16 +28,12 @@ func onDisks(tb testing.TB, seed byte) (*disks, Options) {
 
 // failing makes operations of one kind on a medium fail from now on, the first after keep bytes.
 func failing(d *disks, medium int, kind opKind, keep int, cause error) {
-	was := d.before
-	d.before = func(o op) (int, error) {
+	d.ask(func(o op) (int, error) {
 		if o.medium == medium && o.kind == kind {
 			return keep, cause
 		}
-		if was != nil {
-			return was(o)
-		}
 		return 0, nil
-	}
+	})
 }
 
 // reaches fails unless the condition holds within ten seconds.
@@ -59,13 +55,13 @@ func TestNothingIsAcknowledgedBeforeTwoMediaFsync(t *testing.T) {
 	j := reopen(t, o)
 	from := d.at()
 	var failed atomic.Bool
-	d.before = func(x op) (int, error) {
+	d.ask(func(x op) (int, error) {
 		if x.kind == opSync && x.medium > 0 {
 			failed.Store(true)
 			return 0, syscall.EIO
 		}
 		return 0, nil
-	}
+	})
 	if _, err := j.Append(context.Background(), count(1)); !errors.Is(err, ErrStopped) || !errors.Is(err, syscall.EIO) {
 		t.Errorf("append with one fsync: %v", err)
 	}
@@ -80,6 +76,9 @@ func TestNothingIsAcknowledgedBeforeTwoMediaFsync(t *testing.T) {
 func TestEachBatchIsOneFsyncOnEachMedium(t *testing.T) {
 	d, o := onDisks(t, 71)
 	j := reopen(t, o)
+	reaches(t, "all media level", func() bool {
+		return !slices.ContainsFunc(j.Status(), func(s MediumStatus) bool { return s.Behind > 0 })
+	})
 	before := d.at()
 	const appends = 20
 	for i := range appends {
@@ -136,7 +135,8 @@ func TestOneFailingMediumIsReportedAndTheOthersGoOn(t *testing.T) {
 				if err := j.Close(); err != nil {
 					t.Errorf("a fault that the status showed is told again: %v", err)
 				}
-				d.before, d.gone[m] = nil, false
+				d.ask(nil)
+				d.plug(m)
 				j = reopen(t, o)
 				wellChained(t, j, o.Group)
 				if got := counts(t, j); len(got) != 11 {
@@ -156,6 +156,12 @@ func (d *disks) unplug(medium int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.gone[medium] = true
+}
+
+func (d *disks) plug(medium int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.gone[medium] = false
 }
 
 func TestBelowTwoMediaTheJournalStopsAndLosesNothing(t *testing.T) {
@@ -210,7 +216,8 @@ func TestBelowTwoMediaTheJournalStopsAndLosesNothing(t *testing.T) {
 			t.Errorf("Next after the stop: %v", err)
 		}
 		j.Close()
-		d.gone = [members]bool{}
+		d.plug(first)
+		d.plug(second)
 		j = reopen(t, o)
 		wellChained(t, j, o.Group)
 		for _, n := range counts(t, j) {
@@ -226,57 +233,56 @@ func TestBelowTwoMediaTheJournalStopsAndLosesNothing(t *testing.T) {
 // A third medium that hangs costs nobody anything: it goes on behind, up to its bound, and is
 // then given up; memory is bounded with it.
 func TestAMediumThatHangsIsGivenUpAtItsBound(t *testing.T) {
-	for hanging := range members {
-		d, o := onDisks(t, 74)
-		j := reopen(t, o)
-		gate := make(chan struct{})
-		d.before = func(x op) (int, error) {
-			if x.medium == hanging && x.kind == opSync {
-				<-gate
-			}
-			return 0, nil
+	const hanging = 1
+	d, o := onDisks(t, 74)
+	j := reopen(t, o)
+	gate := make(chan struct{})
+	d.ask(func(x op) (int, error) {
+		if x.medium == hanging && x.kind == opSync {
+			<-gate
 		}
-		large := make([]ledger.Body, 20)
-		for i := range large {
-			large[i] = &ledger.Message{Sealed: make([]byte, ledger.MaxSealed)}
-		}
-		appends := 0
-		for ; j.Status()[hanging].Fault == nil; appends++ {
-			appended1(t, j, large...)
-			if s := j.Status()[hanging]; s.Behind > maxBehind {
-				t.Fatalf("%d bytes wait for it, at most %d", s.Behind, maxBehind)
-			}
-			if appends > maxBehind/(20*ledger.MaxSealed)+10 {
-				t.Fatal("it is waited for without a bound")
-			}
-		}
-		if s := j.Status()[hanging]; !strings.Contains(s.Fault.Error(), "behind") {
-			t.Errorf("the status says %v", s.Fault)
-		}
-		appended1(t, j, count(1))
-		close(gate)
-		closed(t, j)
-		d.before = nil
-		j = reopen(t, o)
-		wellChained(t, j, o.Group)
-		if n := j.Behind(0); n != appends+3 {
-			t.Errorf("%d batches of %d", n, appends+3)
-		}
-		noneOf(t, j, Orphaned, DamagedRecord)
-		closed(t, j)
+		return 0, nil
+	})
+	large := make([]ledger.Body, 20)
+	for i := range large {
+		large[i] = &ledger.Message{Sealed: make([]byte, ledger.MaxSealed)}
 	}
+	appends := 0
+	for ; j.Status()[hanging].Fault == nil; appends++ {
+		appended1(t, j, large...)
+		if s := j.Status()[hanging]; s.Behind > maxBehind {
+			t.Fatalf("%d bytes wait for it, at most %d", s.Behind, maxBehind)
+		}
+		if appends > maxBehind/(20*ledger.MaxSealed)+10 {
+			t.Fatal("it is waited for without a bound")
+		}
+	}
+	if s := j.Status()[hanging]; !strings.Contains(s.Fault.Error(), "behind") {
+		t.Errorf("the status says %v", s.Fault)
+	}
+	appended1(t, j, count(1))
+	close(gate)
+	closed(t, j)
+	d.ask(nil)
+	j = reopen(t, o)
+	wellChained(t, j, o.Group)
+	if n := j.Behind(0); n != appends+3 {
+		t.Errorf("%d batches of %d", n, appends+3)
+	}
+	noneOf(t, j, Orphaned, DamagedRecord)
+	closed(t, j)
 }
 
 func TestAThirdMediumBehindIsLevelAtClose(t *testing.T) {
 	d, o := onDisks(t, 75)
 	j := reopen(t, o)
 	gate := make(chan struct{})
-	d.before = func(x op) (int, error) {
+	d.ask(func(x op) (int, error) {
 		if x.medium == 1 && x.kind == opSync {
 			<-gate
 		}
 		return 0, nil
-	}
+	})
 	for i := range 50 {
 		appended1(t, j, count(i))
 	}
@@ -285,7 +291,7 @@ func TestAThirdMediumBehindIsLevelAtClose(t *testing.T) {
 	}
 	close(gate)
 	closed(t, j)
-	d.before = nil
+	d.ask(nil)
 	j = reopen(t, o)
 	noneOf(t, j, Levelled, TornTail)
 	if got := counts(t, j); len(got) != 50 {
@@ -297,13 +303,13 @@ func TestAFaultThatNobodySawIsToldAtClose(t *testing.T) {
 	d, o := onDisks(t, 76)
 	j := reopen(t, o)
 	gate := make(chan struct{})
-	d.before = func(x op) (int, error) {
+	d.ask(func(x op) (int, error) {
 		if x.medium == 2 && x.kind == opSync {
 			<-gate
 			return 0, syscall.EIO
 		}
 		return 0, nil
-	}
+	})
 	appended1(t, j, count(1))
 	time.AfterFunc(time.Millisecond, func() { close(gate) })
 	if err := j.Close(); !errors.Is(err, syscall.EIO) {
@@ -343,12 +349,12 @@ func TestAFaultAnywhereDuringAnOpeningIsSurvived(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := copied()
 				var done atomic.Int64
-				d.before = func(x op) (int, error) {
+				d.ask(func(x op) (int, error) {
 					if done.Add(1) > int64(n) && slices.Contains(broken, x.medium) {
 						return 7, syscall.EIO
 					}
 					return 0, nil
-				}
+				})
 				j, err := Open(d.on(o, 0, 1, 2))
 				switch {
 				case err == nil:
@@ -361,7 +367,7 @@ func TestAFaultAnywhereDuringAnOpeningIsSurvived(t *testing.T) {
 				default:
 					refused++
 				}
-				d.before = nil
+				d.ask(nil)
 				j, err = Open(d.on(o, 0, 1, 2))
 				if err != nil {
 					t.Fatalf("media %v failed from operation %d on, then: %v", broken, n, err)
