@@ -122,6 +122,18 @@ func TestTransferThatDoesNotEndIsEnded(t *testing.T) {
 		c.propose(target, "before")
 		c.level(5 * time.Second)
 		e := c.group(leader).current()
+		<-time.After(2 * time.Second) // the leader's own barrier is in
+		c.until(5*time.Second, "the target has everything", func() bool {
+			return e.trans.progress(raft.ServerID(ServerID(target, 0)), e.raft.CurrentTerm()).match == e.raft.LastIndex()
+		})
+		// A call that opens the connection over which the target will be told to lead: without one, dialling fails sooner.
+		ask := &raft.RequestPreVoteRequest{
+			RPCHeader: raft.RPCHeader{ProtocolVersion: 3, ID: []byte(ServerID(leader, 0)), Addr: []byte(leader)},
+			Term:      e.raft.CurrentTerm(),
+		}
+		if err := e.trans.RequestPreVote(raft.ServerID(ServerID(target, 0)), raft.ServerAddress(target), ask, &raft.RequestPreVoteResponse{}); err != nil {
+			t.Fatal(err)
+		}
 		c.network.Cut(leader, target)
 		began := time.Now()
 		future := e.raft.LeadershipTransferToServer(raft.ServerID(ServerID(target, 0)), raft.ServerAddress(target))
