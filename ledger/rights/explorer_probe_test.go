@@ -73,12 +73,12 @@ func (w *walk) finish(b int) {
 	}
 }
 
-func (w *walk) do(b int, k kind, arg uint16) {
+func (w *walk) do(b int, k kind, arg num) {
 	w.one(b, k, arg)
 	w.finish(b)
 }
 
-func (w *walk) one(b int, k kind, arg uint16) {
+func (w *walk) one(b int, k kind, arg num) {
 	if w.depth++; w.depth > 100 {
 		w.x.t.Fatal("messages without end")
 	}

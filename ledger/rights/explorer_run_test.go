@@ -143,7 +143,6 @@ var (
 		{electors: 1, releases: 1, crashes: 2, voids: 1, annulments: 1},
 		{electors: 1, releases: 2, crashes: 1, voids: 1, annulments: 1},
 		{electors: 1, releases: 3, crashes: 1, voids: 1},
-		{electors: 1, releases: 2, crashes: 2, voids: 1, annulments: 1},
 	}
 )
 

@@ -7,7 +7,7 @@ import (
 )
 
 // step is Step on numbers, remembered.
-func (x *explorer) step(e, b int, opened uint8, c cell, k kind, arg uint16) *outcome {
+func (x *explorer) step(e, b int, opened uint8, c cell, k kind, arg num) *outcome {
 	key := memoKey{elector: uint8(e), bureau: uint8(b), opened: opened, state: c.state, kind: k, arg: arg}
 	if k == doWrite || x.dropped&(r2|r5) != 0 {
 		key.chain = c.chain // its length numbers what is written, and what a mutant sends too early
@@ -20,7 +20,7 @@ func (x *explorer) step(e, b int, opened uint8, c cell, k kind, arg uint16) *out
 	return o
 }
 
-func (x *explorer) run(e, b int, opened uint8, c cell, k kind, arg uint16) *outcome {
+func (x *explorer) run(e, b int, opened uint8, c cell, k kind, arg num) *outcome {
 	s := x.states.values[c.state]
 	o := &outcome{cell: cell{chain: c.chain}, writes: k == doWrite}
 	if k == doWrite {
@@ -35,7 +35,7 @@ func (x *explorer) run(e, b int, opened uint8, c cell, k kind, arg uint16) *outc
 	return x.outcome(e, b, opened, o, next, effects)
 }
 
-func (x *explorer) event(s State, k kind, arg uint16) Event {
+func (x *explorer) event(s State, k kind, arg num) Event {
 	switch k {
 	case doAsk:
 		return Ask{Means: ledger.ByCard, Attester: 1}
@@ -89,7 +89,7 @@ func (x *explorer) outcome(e, b int, opened uint8, o *outcome, next State, effec
 // sending numbers a message. One without an extract is a mutant's, sent before its
 // statement was durable.
 func (x *explorer) sending(e, b int, opened uint8, o *outcome, f Send) sending {
-	out := sending{to: int(f.To) - 1, arg: uint16(f.Message.By)}
+	out := sending{to: int(f.To) - 1, arg: num(f.Message.By)}
 	switch f.Message.Kind {
 	case RequestMessage:
 		out.kind = doRequest
@@ -144,8 +144,8 @@ func (x *explorer) take(p place, e, b int, o *outcome) place {
 }
 
 // messages are all that was ever signed about an elector and could be delivered.
-func (x *explorer) messages(p *place, e int, visit func(k kind, n uint16)) {
-	one := func(n uint16) {
+func (x *explorer) messages(p *place, e int, visit func(k kind, n num)) {
+	one := func(n num) {
 		switch x.said.values[n].body.(type) {
 		case *ledger.Release:
 			visit(doRelease, n)
@@ -175,7 +175,7 @@ func (x *explorer) messages(p *place, e int, visit func(k kind, n uint16)) {
 type move struct {
 	elector, bureau int
 	kind            kind
-	arg             uint16
+	arg             num
 	// crash: the bureau's machine dies; bit e of arg says that elector e's pending
 	// statement is durable.
 	crash bool
@@ -190,7 +190,7 @@ func (x *explorer) moves(p place, visit func(move, place)) {
 	for b := range bureaux {
 		for e := range x.electors {
 			x.localMoves(p, e, b, visit)
-			x.messages(&p, e, func(k kind, n uint16) { x.try(p, move{elector: e, bureau: b, kind: k, arg: n}, visit) })
+			x.messages(&p, e, func(k kind, n num) { x.try(p, move{elector: e, bureau: b, kind: k, arg: n}, visit) })
 		}
 		if crashes < x.crashes {
 			x.crash(p, b, visit)
@@ -222,7 +222,7 @@ func (x *explorer) localMoves(p place, e, b int, visit func(move, place)) {
 		return
 	}
 	for other := range bureaux {
-		x.try(p, move{elector: e, bureau: b, kind: doRequest, arg: uint16(number(other))}, visit)
+		x.try(p, move{elector: e, bureau: b, kind: doRequest, arg: num(number(other))}, visit)
 	}
 }
 
@@ -236,7 +236,7 @@ func (x *explorer) try(p place, m move, visit func(move, place)) {
 
 // crash loses what is volatile; each pending statement is lost, or was durable already.
 func (x *explorer) crash(p place, b int, visit func(move, place)) {
-	for durable := range uint16(1 << x.electors) {
+	for durable := range num(1 << x.electors) {
 		q, fits := p, true
 		q.opened[b]++
 		for e := range x.electors {

@@ -36,9 +36,12 @@ type bounds struct {
 	maxPlaces int
 }
 
+// num numbers a value that a table has.
+type num = uint32
+
 // cell is one right at one bureau, by the numbers of the interned values.
 type cell struct {
-	state, chain uint16
+	state, chain num
 	// lights is how many ballots were handed over here and not annulled.
 	lights uint8
 }
@@ -52,7 +55,7 @@ type place struct {
 	voids, annulments uint8
 	// early is the set of messages that were sent before they were durable; none, but for
 	// mutants.
-	early uint16
+	early num
 }
 
 // said is one durable statement of a bureau about a right.
@@ -89,9 +92,9 @@ var kindNames = [kinds]string{
 
 type memoKey struct {
 	elector, bureau, opened uint8
-	state, chain            uint16
+	state, chain            num
 	kind                    kind
-	arg                     uint16
+	arg                     num
 }
 
 // outcome is what Step made of one event, in numbers.
@@ -100,7 +103,7 @@ type outcome struct {
 	light bool
 	// writes: a statement joined the chain; void and annul say which budget it used.
 	writes, void, annul bool
-	early               []uint16
+	early               []num
 	// sent is for the probe, that must live with what is really sent.
 	sent     []sending
 	deferred bool
@@ -109,7 +112,7 @@ type outcome struct {
 type sending struct {
 	to   int
 	kind kind
-	arg  uint16
+	arg  num
 }
 
 type explorer struct {
@@ -118,34 +121,31 @@ type explorer struct {
 	group    *ledger.Group
 	rights   [maxElectors]ledger.Right
 	states   table[State]
-	chains   table[[]uint16]
+	chains   table[[]num]
 	said     table[said]
-	earlies  table[[]uint16]
+	earlies  table[[]num]
 	memo     map[memoKey]*outcome
-	recovery map[memoKey]uint16
+	recovery map[memoKey]num
 	signed   map[memoKey]said
 	// ways are the answers of wayOn.
 	ways map[wayKey]bool
 	// forged is a release and a return of each elector by somebody who lacks the key.
-	forged [maxElectors][]uint16
+	forged [maxElectors][]num
 }
 
 // table gives equal values equal numbers.
 type table[T any] struct {
 	values []T
-	number map[string]uint16
+	number map[string]num
 }
 
-func (x *table[T]) intern(key string, v T) uint16 {
+func (x *table[T]) intern(key string, v T) num {
 	n, ok := x.number[key]
 	if !ok {
-		if len(x.values) > 1<<16-2 {
-			panic("too many values for a number of 16 bits")
-		}
 		if x.number == nil {
-			x.number = map[string]uint16{}
+			x.number = map[string]num{}
 		}
-		n = uint16(len(x.values))
+		n = num(len(x.values))
 		x.values, x.number[key] = append(x.values, v), n
 	}
 	return n
@@ -153,7 +153,7 @@ func (x *table[T]) intern(key string, v T) uint16 {
 
 func newExplorer(t *testing.T, b bounds) *explorer {
 	t.Helper()
-	x := &explorer{bounds: b, t: t, group: ledgertest.NewDay(t, bureaux, maxElectors, nil).Group, memo: map[memoKey]*outcome{}, recovery: map[memoKey]uint16{}, signed: map[memoKey]said{}, ways: map[wayKey]bool{}}
+	x := &explorer{bounds: b, t: t, group: ledgertest.NewDay(t, bureaux, maxElectors, nil).Group, memo: map[memoKey]*outcome{}, recovery: map[memoKey]num{}, signed: map[memoKey]said{}, ways: map[wayKey]bool{}}
 	x.chains.intern("", nil)
 	x.earlies.intern("", nil)
 	for e := range x.electors {
@@ -210,7 +210,7 @@ func (x *explorer) context(e, b int, opened uint8) *Context {
 }
 
 // internState numbers a state. Values that are the same for Step get the same number.
-func (x *explorer) internState(s State) uint16 {
+func (x *explorer) internState(s State) num {
 	var k strings.Builder
 	blob := func(b []byte) {
 		k.Write(binary.BigEndian.AppendUint32(nil, uint32(len(b))))
@@ -231,16 +231,16 @@ func (x *explorer) internState(s State) uint16 {
 }
 
 // append joins a statement to a chain.
-func (x *explorer) append(chain uint16, s said) uint16 {
+func (x *explorer) append(chain num, s said) num {
 	old := x.chains.values[chain]
-	now := append(append([]uint16(nil), old...), x.said.intern(string(s.extract), s))
+	now := append(append([]num(nil), old...), x.said.intern(string(s.extract), s))
 	return x.chains.intern(numbers(now), now)
 }
 
-func numbers(ns []uint16) string {
+func numbers(ns []num) string {
 	var k []byte
 	for _, n := range ns {
-		k = binary.BigEndian.AppendUint16(k, n)
+		k = binary.BigEndian.AppendUint32(k, n)
 	}
 	return string(k)
 }
@@ -248,7 +248,7 @@ func numbers(ns []uint16) string {
 // next is the statement that the pending one becomes when it is durable; each is signed
 // once.
 func (x *explorer) next(e, b int, opened uint8, c cell) said {
-	key := memoKey{elector: uint8(e), bureau: uint8(b), opened: opened, state: c.state, arg: uint16(len(x.chains.values[c.chain]))}
+	key := memoKey{elector: uint8(e), bureau: uint8(b), opened: opened, state: c.state, arg: num(len(x.chains.values[c.chain]))}
 	if s, ok := x.signed[key]; ok {
 		return s
 	}
@@ -260,7 +260,7 @@ func (x *explorer) next(e, b int, opened uint8, c cell) said {
 }
 
 // recover is what a bureau knows that reads its chain in a new session.
-func (x *explorer) recover(e, b int, opened uint8, chain uint16) uint16 {
+func (x *explorer) recover(e, b int, opened uint8, chain num) num {
 	key := memoKey{elector: uint8(e), bureau: uint8(b), opened: opened, chain: chain}
 	if n, ok := x.recovery[key]; ok {
 		return n
