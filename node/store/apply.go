@@ -3,8 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"fmt"
-	"runtime"
-	"sync"
+	"runtime/debug"
 
 	"github.com/cockroachdb/pebble/v2"
 	"golang.org/x/mod/sumdb/tlog"
@@ -13,80 +12,158 @@ import (
 )
 
 // Apply gives committed commands their places; commands[i] has Raft index first+i. Each
-// reply is an encoded ledger.Answer, alike at every member. All goes into one batch of the
-// database with the index in it. The batch is not synced: Raft's log has the commands, and
-// after a power cut Applied says from where they are to be applied again. What was
-// applied before gets its answer again and has no effect.
+// reply is an encoded ledger.Answer, alike at every member; a command that was applied
+// before has no effect and no reply. All goes into one batch of the database with the
+// index in it. That is not synced: Raft's log has the commands, and after a power cut
+// Applied says from where they are to be applied again.
 //
-// A fault here stops the replica: it panics after Failed is closed.
+// A store that can't go on takes nothing and replies nothing. It does not panic, as other
+// bureaux may be at work in the process: the owner, who watches Failed, leaves the group.
 func (s *Store) Apply(first uint64, commands [][]byte) [][]byte {
-	verified := s.verify(commands)
-	replies := make([][]byte, len(commands))
-	s.open.RLock()
-	defer s.open.RUnlock()
-	if s.closed {
-		panic("apply to a closed ledger")
-	}
-	b := s.db.NewIndexedBatch()
-	defer b.Close()
-	v := &view{b}
-	applied := s.Applied()
-	var placed []ledger.PlacedEntry
-	for i, c := range verified {
-		var ans ledger.Answer
-		if c.batch == nil {
-			ans = ledger.Answer{Status: ledger.Rejected, Reason: c.reason}
-		} else if first+uint64(i) <= applied {
-			ans = ledger.Reanswer(v, c.batch)
-		} else {
-			var out []ledger.PlacedEntry
-			ans, out = ledger.Place(s.g, v, c.batch)
-			for _, e := range out {
-				s.index(v, e)
-			}
-			placed = append(placed, out...)
+	replies, placed, err := s.apply(first, commands)
+	if err != nil {
+		if !s.isClosing() {
+			s.fail(err)
 		}
-		replies[i] = ans.Encode()
+		return make([][]byte, len(commands))
 	}
-	s.commit(v, max(applied, first+uint64(len(commands))-1), placed)
-	return replies
-}
-
-func (s *Store) commit(v *view, applied uint64, placed []ledger.PlacedEntry) {
-	v.put(metaKey(metaIndex), binary.BigEndian.AppendUint64(nil, applied))
-	head := ledger.ReadHead(v)
-	if err := v.batch().Commit(pebble.NoSync); err != nil {
-		s.fail(err)
-		panic(fmt.Sprintf("commit ledger at index %d: %v", applied, err))
-	}
-	s.publish(head, applied)
 	if s.opt.OnPlaced != nil && len(placed) > 0 {
 		s.opt.OnPlaced(placed)
 	}
+	return replies
 }
 
-// index stores an entry with its hashes and the look-ups of its statements.
-func (s *Store) index(v *view, e ledger.PlacedEntry) {
-	pos := e.Entry.Position
-	v.put(entryKey(pos), e.Encoded)
-	hs, err := tlog.StoredHashes(int64(pos), e.Encoded, hashes{v.r})
-	if err != nil {
-		panic(fmt.Sprintf("tree at entry %d: %v", pos, err))
+func (s *Store) apply(first uint64, commands [][]byte) (replies [][]byte, placed []ledger.PlacedEntry, err error) {
+	defer s.recovered(&err)
+	replies = make([][]byte, len(commands))
+	applied := s.Applied()
+	skip := 0
+	if applied >= first {
+		skip = int(min(applied-first+1, uint64(len(commands))))
 	}
-	at := tlog.StoredHashIndex(0, int64(pos))
-	for i, h := range hs {
-		v.put(hashKey(at+int64(i)), h[:])
+	if skip == len(commands) {
+		return replies, nil, nil
 	}
-	if e.Batch == nil {
+	verified := s.verify(commands[skip:])
+	err = s.read(func(pebble.Reader) error {
+		tree := s.tree
+		t := newStep(s.g, s.db, &tree)
+		defer t.b.Close()
+		for i, c := range verified {
+			ans := ledger.Answer{Status: ledger.Rejected, Reason: c.reason}
+			if c.batch != nil {
+				ans, _ = t.place(c.batch)
+			}
+			replies[skip+i] = ans.Encode()
+		}
+		applied = first + uint64(len(commands)) - 1
+		if err := s.Err(); err != nil {
+			return err
+		}
+		if err := t.commit(applied, pebble.NoSync); err != nil {
+			return err
+		}
+		// Pebble tells its logger alone that a commit has failed.
+		if err := s.Err(); err != nil {
+			return err
+		}
+		s.tree, placed = tree, t.placed
+		s.publish(t.head(), applied)
+		return s.pace.wrote(s.db, t.b.Len(), s.failed)
+	})
+	return replies, placed, err
+}
+
+// recovered makes an error of a panic: a broken invariant of the ledger stops this replica
+// as a fault of its disk does, and not the process.
+func (s *Store) recovered(err *error) {
+	r := recover()
+	if r == nil {
 		return
 	}
-	v.put(bureauKey(e.Batch.Header.Author.Bureau, pos), nil)
-	for i, st := range e.Batch.Statements {
-		v.put(timeKey(st.Time, pos, i), nil)
-		for _, t := range electors(st.Body) {
-			v.put(tokenKey(t, pos, i), nil)
+	if bad, ok := r.(fault); ok {
+		*err = bad.err
+		return
+	}
+	s.opt.Logger.Error("broken invariant", "stack", string(debug.Stack()))
+	*err = fmt.Errorf("broken invariant: %v", r)
+}
+
+// step is a stretch of the chain in the making: it reaches the database whole, or not
+// at all.
+type step struct {
+	g      *ledger.Group
+	v      *view
+	tree   *edge
+	b      *pebble.Batch
+	placed []ledger.PlacedEntry
+}
+
+// newStep goes on from what the database holds; tree is its edge and grows.
+func newStep(g *ledger.Group, db *pebble.DB, tree *edge) *step {
+	return &step{g: g, v: &view{r: db, changes: map[string][]byte{}}, tree: tree, b: db.NewBatch()}
+}
+
+func (t *step) head() ledger.ChainHead { return ledger.ReadHead(t.v) }
+
+// begin places the genesis of an empty database.
+func (t *step) begin(chain []byte) {
+	t.put(metaKey(metaFormat), binary.BigEndian.AppendUint64(nil, format))
+	t.put(metaKey(metaChain), chain)
+	t.add([]ledger.PlacedEntry{ledger.Begin(t.g, t.v)})
+}
+
+// place places a verified batch and those that waited for it.
+func (t *step) place(b *ledger.Batch) (ledger.Answer, []ledger.PlacedEntry) {
+	ans, placed := ledger.Place(t.g, t.v, b)
+	t.add(placed)
+	return ans, placed
+}
+
+// add stores entries with their hashes and the look-ups of their statements.
+func (t *step) add(entries []ledger.PlacedEntry) {
+	for i, e := range entries {
+		pos, leaf := e.Entry.Position, ledger.Hash{}
+		if i+1 < len(entries) {
+			leaf = entries[i+1].Entry.Previous
+		} else {
+			leaf = t.head().Last
+		}
+		t.put(entryKey(pos), e.Encoded)
+		at := tlog.StoredHashIndex(0, int64(pos))
+		for j, h := range t.tree.grow(pos, leaf) {
+			t.put(hashKey(at+int64(j)), h[:])
+		}
+		if e.Batch == nil {
+			continue
+		}
+		t.put(bureauKey(e.Batch.Header.Author.Bureau, pos), nil)
+		for j, st := range e.Batch.Statements {
+			t.put(timeKey(st.Time, pos, j), nil)
+			for _, elector := range electors(st.Body) {
+				t.put(tokenKey(elector, pos, j), nil)
+			}
 		}
 	}
+	t.placed = append(t.placed, entries...)
+}
+
+func (t *step) put(key, value []byte) {
+	if err := t.b.Set(key, value, nil); err != nil {
+		panic(fault{fmt.Errorf("write ledger: %w", err)})
+	}
+}
+
+// commit writes the step with the index of the last command in it.
+func (t *step) commit(applied uint64, how *pebble.WriteOptions) error {
+	t.put(metaKey(metaIndex), binary.BigEndian.AppendUint64(nil, applied))
+	if err := t.v.write(t.b); err != nil {
+		return fmt.Errorf("write ledger: %w", err)
+	}
+	if err := t.b.Commit(how); err != nil {
+		return fmt.Errorf("commit ledger at index %d: %w", applied, err)
+	}
+	return nil
 }
 
 // electors are the tokens that a body names, each once.
@@ -100,93 +177,4 @@ func electors(body ledger.Body) (out []ledger.ElectorToken) {
 		}
 	}
 	return out
-}
-
-// hashes reads stored hashes through a batch being made.
-type hashes struct{ r pebble.Reader }
-
-// ReadHashes implements tlog.HashReader.
-func (h hashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) { return readHashes(h.r, indexes) }
-
-// checked is a command that was decoded and whose signature holds, or the reason why
-// it has no batch.
-type checked struct {
-	batch  *ledger.Batch
-	reason ledger.Reason
-}
-
-// verify decodes the commands and checks their signatures, on all cores.
-func (s *Store) verify(commands [][]byte) []checked {
-	out := make([]checked, len(commands))
-	if len(commands) == 1 {
-		out[0] = s.check(commands[0])
-		return out
-	}
-	workers := min(runtime.GOMAXPROCS(0), len(commands))
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			for i := w; i < len(commands); i += workers {
-				out[i] = s.check(commands[i])
-			}
-		})
-	}
-	wg.Wait()
-	return out
-}
-
-func (s *Store) check(command []byte) checked {
-	b, err := ledger.DecodeBatch(command)
-	if err != nil {
-		return checked{reason: ledger.Malformed}
-	}
-	if !s.opt.Verified.verify(b, s.g) {
-		return checked{reason: ledger.NotSigned}
-	}
-	return checked{batch: b}
-}
-
-// maxVerified is how many batches a Verified remembers.
-const maxVerified = 16 << 10
-
-// Verified remembers batches whose signatures hold, so that the many bureaux of a
-// simulated commune in one process check each once. A real bureau has none: it checks
-// every signature itself.
-type Verified struct {
-	mu   sync.Mutex
-	seen map[verifiedKey]bool
-	// older is the generation before, dropped when seen is full.
-	older map[verifiedKey]bool
-}
-
-type verifiedKey struct {
-	identity  ledger.Hash
-	signature [64]byte
-}
-
-// NewVerified is an empty memory.
-func NewVerified() *Verified { return &Verified{seen: map[verifiedKey]bool{}} }
-
-func (m *Verified) verify(b *ledger.Batch, g *ledger.Group) bool {
-	if m == nil {
-		return b.Verify(g) == nil
-	}
-	// The identity covers manifest, commune and author, and so the key.
-	k := verifiedKey{b.Header.Identity(), b.Signature}
-	m.mu.Lock()
-	known := m.seen[k] || m.older[k]
-	m.mu.Unlock()
-	if known {
-		return true
-	}
-	if b.Verify(g) != nil {
-		return false
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.seen) >= maxVerified {
-		m.older, m.seen = m.seen, map[verifiedKey]bool{}
-	}
-	m.seen[k] = true
-	return true
 }

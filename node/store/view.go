@@ -1,155 +1,100 @@
 package store
 
 import (
-	"encoding/binary"
-	"errors"
+	"bytes"
 	"fmt"
-	"io"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
-
-	"pointage/ledger"
 )
 
-// view is the ledger's View over a batch being made, or over the database to read.
-type view struct{ r pebble.Reader }
-
-// Get implements ledger.View. A fault of the database is a broken invariant here: the
-// replica can't go on.
-func (v *view) Get(key []byte) []byte {
-	val, closer, err := v.r.Get(viewKey(key))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		panic(fmt.Sprintf("read ledger view: %v", err))
-	}
-	out := append(make([]byte, 0, len(val)), val...)
-	closer.Close()
-	return out
+// view is the ledger's View over the database. What is set stays in changes until a step
+// commits it: a key that is written often reaches the database once.
+type view struct {
+	r pebble.Reader
+	// changes has nil for a deleted key. A view that is only read has none.
+	changes map[string][]byte
 }
 
-// Set implements ledger.View.
-func (v *view) Set(key, value []byte) { v.put(viewKey(key), value) }
+// fault is what a view panics with when the database can't be read: ledger.View has no
+// errors. Whoever uses a view recovers it.
+type fault struct{ err error }
+
+func mustRead(err error) {
+	if err != nil {
+		panic(fault{fmt.Errorf("read ledger view: %w", err)})
+	}
+}
+
+// Get implements ledger.View.
+func (v *view) Get(key []byte) []byte {
+	if val, ok := v.changes[string(key)]; ok {
+		return val
+	}
+	val, err := get(v.r, viewKey(key))
+	mustRead(err)
+	return val
+}
+
+// Set implements ledger.View. It keeps the value.
+func (v *view) Set(key, value []byte) {
+	if value == nil {
+		value = []byte{}
+	}
+	v.changes[string(key)] = value
+}
 
 // Delete implements ledger.View.
-func (v *view) Delete(key []byte) {
-	if err := v.batch().Delete(viewKey(key), nil); err != nil {
-		panic(fmt.Sprintf("write ledger view: %v", err))
-	}
-}
+func (v *view) Delete(key []byte) { v.changes[string(key)] = nil }
 
-// Range implements ledger.View.
+// Range implements ledger.View: the database's keys with the changes over them.
 func (v *view) Range(prefix []byte, f func(key, value []byte) bool) {
-	p := viewKey(prefix)
-	err := scan(v.r, p, func(k, val []byte) bool { return f(k[1:], val) })
-	if err != nil {
-		panic(fmt.Sprintf("read ledger view: %v", err))
-	}
-}
-
-func (v *view) put(key, value []byte) {
-	if err := v.batch().Set(key, value, nil); err != nil {
-		panic(fmt.Sprintf("write ledger: %v", err))
-	}
-}
-
-func (v *view) batch() *pebble.Batch { return v.r.(*pebble.Batch) }
-
-// scan calls f for each key with the prefix, in order, until it returns false. The
-// slices are f's only during the call.
-func scan(r pebble.Reader, prefix []byte, f func(key, value []byte) bool) error {
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
-	if err != nil {
-		return err
-	}
-	for ok := it.First(); ok; ok = it.Next() {
-		if !f(append([]byte(nil), it.Key()...), append([]byte(nil), it.Value()...)) {
-			break
+	var changed []string
+	for k := range v.changes {
+		if strings.HasPrefix(k, string(prefix)) {
+			changed = append(changed, k)
 		}
 	}
-	return it.Close()
+	slices.Sort(changed)
+	more := true
+	// upTo gives f the changes before a key of the database, nil for all the rest.
+	upTo := func(key []byte) {
+		for more && len(changed) > 0 && (key == nil || changed[0] < string(key)) {
+			if val := v.changes[changed[0]]; val != nil {
+				more = f([]byte(changed[0]), val)
+			}
+			changed = changed[1:]
+		}
+	}
+	mustRead(scanPrefix(v.r, viewKey(prefix), func(k, val []byte) bool {
+		k = k[1:]
+		if upTo(k); !more {
+			return false
+		}
+		if _, over := v.changes[string(k)]; !over {
+			// The ledger keeps the batch that it finds.
+			more = f(bytes.Clone(k), bytes.Clone(val))
+		}
+		return more
+	}))
+	upTo(nil)
 }
 
-// after is the first key behind all those with the prefix.
-func after(prefix []byte) []byte {
-	out := append([]byte(nil), prefix...)
-	for i := len(out) - 1; i >= 0; i-- {
-		if out[i]++; out[i] != 0 {
-			return out[:i+1]
+// write puts the changes into a batch of the database, in the order of their keys.
+func (v *view) write(b *pebble.Batch) error {
+	for _, k := range slices.Sorted(maps.Keys(v.changes)) {
+		key, val := viewKey([]byte(k)), v.changes[k]
+		if val == nil {
+			if err := b.Delete(key, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := b.Set(key, val, nil); err != nil {
+			return err
 		}
 	}
 	return nil
 }
-
-func viewKey(k []byte) []byte { return append(append(make([]byte, 0, 1+len(k)), keyView), k...) }
-
-func metaKey(name string) []byte { return append([]byte{keyMeta}, name...) }
-
-func entryKey(pos uint64) []byte { return binary.BigEndian.AppendUint64([]byte{keyEntry}, pos) }
-
-func hashKey(i int64) []byte { return binary.BigEndian.AppendUint64([]byte{keyHash}, uint64(i)) }
-
-func bureauKey(n ledger.BureauNumber, pos uint64) []byte {
-	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint16([]byte{keyBureau}, uint16(n)), pos)
-}
-
-func place(pos uint64, index int) []byte {
-	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint64(nil, pos), uint16(index))
-}
-
-func tokenKey(e ledger.ElectorToken, pos uint64, index int) []byte {
-	return append(append([]byte{keyToken}, e[:]...), place(pos, index)...)
-}
-
-func timeKey(t ledger.Instant, pos uint64, index int) []byte {
-	return append(binary.BigEndian.AppendUint64([]byte{keyTime}, uint64(t)), place(pos, index)...)
-}
-
-// Place names one statement of the ledger.
-type Place struct {
-	Position uint64
-	Index    int
-}
-
-func readPlace(key []byte) Place {
-	b := key[len(key)-10:]
-	return Place{binary.BigEndian.Uint64(b), int(binary.BigEndian.Uint16(b[8:]))}
-}
-
-func (s *Store) places(prefix []byte, f func(Place) bool) error {
-	return s.read(func(r pebble.Reader) error {
-		return scan(r, prefix, func(k, _ []byte) bool { return f(readPlace(k)) })
-	})
-}
-
-// ByToken calls f for every statement that names an elector, oldest first.
-func (s *Store) ByToken(e ledger.ElectorToken, f func(Place) bool) error {
-	return s.places(append([]byte{keyToken}, e[:]...), f)
-}
-
-// ByBureau calls f for the position of each batch of a bureau, oldest first.
-func (s *Store) ByBureau(n ledger.BureauNumber, f func(position uint64) bool) error {
-	return s.read(func(r pebble.Reader) error {
-		prefix := binary.BigEndian.AppendUint16([]byte{keyBureau}, uint16(n))
-		return scan(r, prefix, func(k, _ []byte) bool { return f(binary.BigEndian.Uint64(k[3:])) })
-	})
-}
-
-// ByTime calls f for each statement from an instant on, by its own time.
-func (s *Store) ByTime(from ledger.Instant, f func(ledger.Instant, Place) bool) error {
-	return s.read(func(r pebble.Reader) error {
-		it, err := r.NewIter(&pebble.IterOptions{LowerBound: timeKey(from, 0, 0), UpperBound: []byte{keyTime + 1}})
-		if err != nil {
-			return err
-		}
-		for ok := it.First(); ok; ok = it.Next() {
-			if !f(ledger.Instant(binary.BigEndian.Uint64(it.Key()[1:])), readPlace(it.Key())) {
-				break
-			}
-		}
-		return it.Close()
-	})
-}
-
-var _ io.Closer = (*Store)(nil)

@@ -1,0 +1,216 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"pointage/ledger"
+)
+
+// format is the version of the layout in keys.go.
+const format = 1
+
+// Sizes: a bureau's whole program stays within 100 MiB with 90,000 electors.
+const (
+	cacheBytes    = 8 << 20
+	memTableBytes = 4 << 20
+	maxOpenFiles  = 64
+	// flushBytes is how much is committed before it is written out to tables.
+	flushBytes = 1 << 20
+	// Pebble makes a commit wait above these, for ever if the disk is full. pace waits
+	// long before, and hears of the fault.
+	maxMemTables = 4
+	maxL0        = 1 << 10
+)
+
+var (
+	// errForeign is a directory or a snapshot of another election, commune or roll.
+	errForeign = errors.New("it is the ledger of another election or commune: use another directory")
+	errNoStore = errors.New("it holds a database that is no ledger: use another directory")
+	errInUse   = errors.New("another pointage is using it: stop that one first")
+	errDamaged = errors.New("what it says of itself is damaged: move it away and the group fills a new one")
+)
+
+func (s *Store) current() string { return filepath.Join(s.dir, "db") }
+
+// lockDir takes the directory's lock, which goes with the process.
+func lockDir(dir string, in vfs.FS) (*pebble.Lock, error) {
+	lock, err := pebble.LockDirectory(dir, in)
+	var cant *fs.PathError // the lock's file can't be made; a lock that is held is none
+	if err == nil || errors.As(err, &cant) {
+		return lock, err
+	}
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) || strings.Contains(err.Error(), "lock held by current process") {
+		return nil, errInUse
+	}
+	return nil, fmt.Errorf("lock: %w", err)
+}
+
+// openDB opens a database. onFault hears of faults that Pebble does not return: of its
+// goroutines, and of commits.
+func (s *Store) openDB(dir string, onFault func(error)) (*pebble.DB, error) {
+	cache := pebble.NewCache(cacheBytes)
+	defer cache.Unref()
+	db, err := pebble.Open(dir, &pebble.Options{
+		Cache: cache, MemTableSize: memTableBytes, MemTableStopWritesThreshold: maxMemTables, L0StopWritesThreshold: maxL0,
+		MaxOpenFiles: maxOpenFiles, Logger: pebbleLog{s.opt.Logger, onFault}, FS: s.opt.FS,
+		FormatMajorVersion: pebble.FormatNewest,
+		EventListener: &pebble.EventListener{
+			BackgroundError: onFault,
+			DataCorruption:  func(c pebble.DataCorruptionInfo) { onFault(fmt.Errorf("damaged file %s: %w", c.Path, c.Details)) },
+		},
+	})
+	if err != nil && strings.Contains(err.Error(), "format major version") {
+		return nil, fmt.Errorf("%w: use the program that wrote it", err)
+	}
+	return db, err
+}
+
+// pebbleLog hears Pebble's fatal faults. They must not end the process, where other
+// bureaux may be at work, so Fatalf returns: the failed commit or flush then returns too,
+// and the store, which asks Err after each commit, closes the database.
+type pebbleLog struct {
+	log     *slog.Logger
+	onFault func(error)
+}
+
+// Infof implements pebble.Logger.
+func (pebbleLog) Infof(string, ...any) {}
+
+// Errorf implements pebble.Logger.
+func (l pebbleLog) Errorf(f string, a ...any) { l.log.Error("pebble", "err", fmt.Sprintf(f, a...)) }
+
+// Fatalf implements pebble.Logger.
+func (l pebbleLog) Fatalf(f string, a ...any) {
+	for _, x := range a {
+		if err, ok := x.(error); ok {
+			l.onFault(err)
+			return
+		}
+	}
+	l.onFault(fmt.Errorf(f, a...))
+}
+
+// pace writes out what was committed, and waits for the last time before the next. Unlike
+// Pebble's own waiting, this ends when the database can't go on.
+type pace struct {
+	written int
+	flushed <-chan struct{}
+}
+
+func (p *pace) wrote(db *pebble.DB, n int, stopped <-chan struct{}) error {
+	if p.written += n; p.written < flushBytes {
+		return nil
+	}
+	return p.flush(db, stopped)
+}
+
+func (p *pace) flush(db *pebble.DB, stopped <-chan struct{}) (err error) {
+	if err := p.wait(stopped); err != nil {
+		return err
+	}
+	p.written = 0
+	p.flushed, err = db.AsyncFlush()
+	return err
+}
+
+var errStopped = errors.New("the database has stopped")
+
+func (p *pace) wait(stopped <-chan struct{}) error {
+	if p.flushed == nil {
+		return nil
+	}
+	select {
+	case <-p.flushed:
+		p.flushed = nil
+		return nil
+	case <-stopped:
+		return errStopped
+	}
+}
+
+// chainID binds a directory to an election, a commune and a roll.
+func chainID(g *ledger.Group) []byte {
+	roll := g.Roll.Hash()
+	return append(binary.BigEndian.AppendUint32(append([]byte(nil), g.Manifest[:]...), uint32(g.Commune)), roll[:]...)
+}
+
+// found reads where the ledger stands, or places its genesis.
+func (s *Store) found() error {
+	v, err := get(s.db, metaKey(metaFormat))
+	if err != nil {
+		return err
+	}
+	if v == nil {
+		return s.begin()
+	}
+	if len(v) != 8 {
+		return errDamaged
+	}
+	if n := binary.BigEndian.Uint64(v); n != format {
+		return fmt.Errorf("it has format %d, this program knows %d: use the program that wrote it", n, format)
+	}
+	if v, err = get(s.db, metaKey(metaChain)); err != nil {
+		return err
+	}
+	if string(v) != string(s.chain) {
+		return errForeign
+	}
+	return s.reload()
+}
+
+// begin founds the ledger in an empty database, whole or not at all.
+func (s *Store) begin() error {
+	empty := true
+	if err := scan(s.db, nil, nil, func(_, _ []byte) bool { empty = false; return false }); err != nil {
+		return err
+	}
+	if !empty {
+		return errNoStore
+	}
+	t := newStep(s.g, s.db, &s.tree)
+	defer t.b.Close()
+	t.begin(s.chain)
+	if err := t.commit(0, pebble.Sync); err != nil {
+		return err
+	}
+	if err := errors.Join(s.Err(), syncDir(s.opt.FS, s.dir), syncDir(s.opt.FS, filepath.Dir(s.dir))); err != nil {
+		return err
+	}
+	return s.reload()
+}
+
+// reload reads head, applied index and the tree's edge from the database.
+func (s *Store) reload() error {
+	v, err := get(s.db, metaKey(metaIndex))
+	if err != nil {
+		return err
+	}
+	if len(v) != 8 {
+		return errDamaged
+	}
+	head := ledger.ReadHead(&view{r: s.db})
+	if err := s.tree.load(s.db, head.Size); err != nil {
+		return err
+	}
+	s.pace = pace{}
+	s.publish(head, binary.BigEndian.Uint64(v))
+	return nil
+}
+
+func syncDir(in vfs.FS, dir string) error {
+	d, err := in.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

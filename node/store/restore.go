@@ -1,0 +1,375 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"pointage/ledger"
+)
+
+var errSnapshot = errors.New("damaged snapshot")
+
+func damaged(cause error) error {
+	if cause == nil {
+		return errSnapshot
+	}
+	return fmt.Errorf("%w: %w", errSnapshot, cause)
+}
+
+// restoreStep is how many entries are placed at a time while restoring, and told at a time
+// after it.
+const restoreStep = 256
+
+// Restore replaces the ledger by a snapshot of the same chain, which must go on from what
+// is here. Every signature in it is checked and every batch placed again, so that neither
+// a damaged snapshot nor a lying leader's becomes the ledger.
+//
+// The new database is made beside the old one and takes its place by renames: a crash
+// leaves the old one, or the new one whole. A snapshot that is refused leaves the old.
+func (s *Store) Restore(r io.Reader) error {
+	if err := s.Err(); err != nil {
+		return err
+	}
+	from := s.Size()
+	next := filepath.Join(s.dir, "db.next")
+	if err := s.build(next, r); err != nil {
+		return fmt.Errorf("restore ledger: %w", errors.Join(err, s.opt.FS.RemoveAll(next)))
+	}
+	if err := s.replace(next); err != nil {
+		return fmt.Errorf("restore ledger: %w", err)
+	}
+	return s.tell(from)
+}
+
+// build makes a database of a snapshot, durable when it returns.
+func (s *Store) build(dir string, r io.Reader) (err error) {
+	if err := s.opt.FS.RemoveAll(dir); err != nil {
+		return err
+	}
+	n := &nursery{s: s, stopped: make(chan struct{})}
+	if n.db, err = s.openDB(dir, n.stop); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.db.Close()) }()
+	defer s.recovered(&err)
+	in := &summed{r: bufio.NewReaderSize(r, snapshotBuffer), sum: sha256.New()}
+	if err := n.fill(in); err != nil {
+		return err
+	}
+	return n.durable()
+}
+
+// nursery is a database that grows from a snapshot.
+type nursery struct {
+	s    *Store
+	db   *pebble.DB
+	tree edge
+	pace pace
+
+	once    sync.Once
+	fault   error // read after stopped is closed
+	stopped chan struct{}
+}
+
+func (n *nursery) stop(err error) {
+	n.once.Do(func() {
+		n.fault = err
+		close(n.stopped)
+	})
+}
+
+// stands says whether the database took what was written so far.
+func (n *nursery) stands(err error) error {
+	select {
+	case <-n.stopped:
+		return n.fault
+	default:
+		return err
+	}
+}
+
+func (n *nursery) durable() error {
+	err := n.pace.flush(n.db, n.stopped)
+	if err == nil {
+		err = n.pace.wait(n.stopped)
+	}
+	return n.stands(err)
+}
+
+func (n *nursery) fill(in *summed) error {
+	head := make([]byte, len(snapshotMagic))
+	if _, err := io.ReadFull(in, head); err != nil || string(head) != snapshotMagic {
+		return damaged(err)
+	}
+	chain, err := in.blob(ledger.MaxEntry)
+	if err != nil {
+		return err
+	}
+	if string(chain) != string(n.s.chain) {
+		return errForeign
+	}
+	var index [8]byte
+	if _, err := io.ReadFull(in, index[:]); err != nil {
+		return damaged(err)
+	}
+	applied := binary.BigEndian.Uint64(index[:])
+	size, err := n.entries(in, applied)
+	if err != nil {
+		return err
+	}
+	if err := n.waiting(in, applied); err != nil {
+		return err
+	}
+	if err := in.end(); err != nil {
+		return err
+	}
+	if size < n.s.Size() || applied < n.s.Applied() {
+		return fmt.Errorf("the snapshot, of %d entries at index %d, is older than the ledger, of %d at %d", size, applied, n.s.Size(), n.s.Applied())
+	}
+	return nil
+}
+
+// entries places the snapshot's entries.
+func (n *nursery) entries(in *summed, applied uint64) (size uint64, err error) {
+	for {
+		var raw [][]byte
+		for len(raw) < restoreStep {
+			b, err := in.blob(ledger.MaxEntry)
+			if err != nil {
+				return size, err
+			}
+			if b == nil {
+				break
+			}
+			raw = append(raw, b)
+		}
+		if len(raw) == 0 {
+			return size, nil
+		}
+		if err := n.place(size, raw, applied); err != nil {
+			return size, err
+		}
+		size += uint64(len(raw))
+	}
+}
+
+// place places consecutive entries and compares each with what the snapshot has.
+func (n *nursery) place(pos uint64, raw [][]byte, applied uint64) error {
+	t := newStep(n.s.g, n.db, &n.tree)
+	defer t.b.Close()
+	rest := raw
+	if pos == 0 {
+		t.begin(n.s.chain)
+		if !bytes.Equal(t.placed[0].Encoded, raw[0]) {
+			return fmt.Errorf("entry 0: %w", errForeign)
+		}
+		rest = raw[1:]
+	}
+	commands := make([][]byte, len(rest))
+	for i, b := range rest {
+		e, err := ledger.DecodeEntry(b)
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", pos+uint64(len(raw)-len(rest)+i), err)
+		}
+		commands[i] = e.Batch
+	}
+	for i, c := range n.s.verify(commands) {
+		at := pos + uint64(len(raw)-len(rest)+i)
+		if c.batch == nil {
+			return fmt.Errorf("entry %d: holds no batch that its author signed", at)
+		}
+		if _, placed := t.place(c.batch); len(placed) != 1 || !bytes.Equal(placed[0].Encoded, rest[i]) {
+			return fmt.Errorf("entry %d: is not what the rules make of its batch", at)
+		}
+	}
+	return n.put(t, applied)
+}
+
+// put writes a step and compares with the chain that is here.
+func (n *nursery) put(t *step, applied uint64) error {
+	for _, e := range t.placed {
+		if have := n.s.Head(); e.Entry.Position+1 == have.Size && ledger.LeafHash(e.Encoded) != have.Last {
+			return fmt.Errorf("entry %d: is another than the one here", e.Entry.Position)
+		}
+	}
+	err := t.commit(applied, pebble.NoSync)
+	if err == nil {
+		err = n.pace.wrote(n.db, t.b.Len(), n.stopped)
+	}
+	return n.stands(err)
+}
+
+// waiting parks the batches that wait.
+func (n *nursery) waiting(in *summed, applied uint64) error {
+	t := newStep(n.s.g, n.db, &n.tree)
+	defer t.b.Close()
+	for {
+		b, err := in.blob(ledger.MaxBatch)
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			return n.put(t, applied)
+		}
+		c := n.s.check(b)
+		if c.batch == nil {
+			return errors.New("a batch that waits is not signed by its author")
+		}
+		if ans, _ := t.place(c.batch); ans.Status != ledger.Parked {
+			return errors.New("a batch that waits has no reason to")
+		}
+	}
+}
+
+// replace puts the restored database in the place of the old one.
+func (s *Store) replace(next string) error {
+	s.open.Lock()
+	defer s.open.Unlock()
+	if s.db == nil {
+		return s.gone()
+	}
+	err := s.db.Close()
+	s.db = nil
+	if err == nil {
+		err = swap(s.opt.FS, s.current(), next, s.old())
+	}
+	if err == nil {
+		s.db, err = s.openDB(s.current(), s.fail)
+	}
+	if err == nil {
+		err = s.reload()
+	}
+	if err != nil {
+		s.fail(err)
+		return s.Err()
+	}
+	// What is left of the old one costs room only; the next opening tries again.
+	if err := s.opt.FS.RemoveAll(s.old()); err != nil {
+		s.opt.Logger.Warn("remove the replaced ledger", "err", err)
+	}
+	return nil
+}
+
+func (s *Store) old() string { return filepath.Join(s.dir, "db.old") }
+
+// swap renames durably, one after the other: after a crash db is the old database, or
+// absent with db.old there, or the new one.
+func swap(in vfs.FS, current, next, old string) error {
+	dir := filepath.Dir(current)
+	if err := in.RemoveAll(old); err != nil {
+		return err
+	}
+	if err := syncDir(in, dir); err != nil {
+		return err
+	}
+	for _, r := range [][2]string{{current, old}, {next, current}} {
+		if err := in.Rename(r[0], r[1]); err != nil {
+			return err
+		}
+		if err := syncDir(in, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finishRestore clears what a crash during Restore left: between the two renames only
+// db.old is there, and it goes back, so that the snapshot is restored again.
+func (s *Store) finishRestore() error {
+	_, current := s.opt.FS.Stat(s.current())
+	_, old := s.opt.FS.Stat(s.old())
+	if errors.Is(current, fs.ErrNotExist) && old == nil {
+		if err := s.opt.FS.Rename(s.old(), s.current()); err != nil {
+			return fmt.Errorf("put the ledger back: %w", err)
+		}
+		return syncDir(s.opt.FS, s.dir)
+	}
+	return errors.Join(s.opt.FS.RemoveAll(filepath.Join(s.dir, "db.next")), s.opt.FS.RemoveAll(s.old()))
+}
+
+// tell gives OnPlaced the entries that the restored ledger has from a position on.
+func (s *Store) tell(from uint64) error {
+	for size := s.Size(); s.opt.OnPlaced != nil && from < size; {
+		var out []ledger.PlacedEntry
+		for ; from < size && len(out) < restoreStep; from++ {
+			e, err := s.placed(from)
+			if err != nil {
+				s.fail(err)
+				return s.Err()
+			}
+			out = append(out, e)
+		}
+		s.opt.OnPlaced(out)
+	}
+	return nil
+}
+
+func (s *Store) placed(pos uint64) (p ledger.PlacedEntry, err error) {
+	if p.Encoded, err = s.Entry(pos); err != nil {
+		return p, err
+	}
+	if p.Entry, err = ledger.DecodeEntry(p.Encoded); err != nil {
+		return p, fmt.Errorf("entry %d: %w", pos, err)
+	}
+	if p.Entry.Kind != ledger.GenesisEntry {
+		p.Batch, err = ledger.DecodeBatch(p.Entry.Batch)
+	}
+	return p, err
+}
+
+// summed reads and sums up what was read.
+type summed struct {
+	r   *bufio.Reader
+	sum hash.Hash
+}
+
+// Read implements io.Reader.
+func (s *summed) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.sum.Write(p[:n])
+	return n, err
+}
+
+// blob is the next bytes behind a length, nil for an end mark.
+func (s *summed) blob(limit uint32) ([]byte, error) {
+	var n [4]byte
+	if _, err := io.ReadFull(s, n[:]); err != nil {
+		return nil, damaged(err)
+	}
+	l := binary.BigEndian.Uint32(n[:])
+	if l == endMark {
+		return nil, nil
+	}
+	if l > limit {
+		return nil, errSnapshot
+	}
+	b := make([]byte, l)
+	if _, err := io.ReadFull(s, b); err != nil {
+		return nil, damaged(err)
+	}
+	return b, nil
+}
+
+// end compares the sum; nothing follows it.
+func (s *summed) end() error {
+	want, got := s.sum.Sum(nil), make([]byte, sha256.Size)
+	if _, err := io.ReadFull(s.r, got); err != nil || !bytes.Equal(got, want) {
+		return damaged(err)
+	}
+	if _, err := s.r.ReadByte(); !errors.Is(err, io.EOF) {
+		return damaged(err)
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"runtime"
+	"sync"
+
+	"pointage/ledger"
+)
+
+// checked is a command that was decoded and whose signature holds, or the reason why
+// it has no batch.
+type checked struct {
+	batch  *ledger.Batch
+	reason ledger.Reason
+}
+
+// verify decodes the commands and checks their signatures, on all cores.
+func (s *Store) verify(commands [][]byte) []checked {
+	out := make([]checked, len(commands))
+	if len(commands) == 1 {
+		out[0] = s.check(commands[0])
+		return out
+	}
+	workers := min(runtime.GOMAXPROCS(0), len(commands))
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < len(commands); i += workers {
+				out[i] = s.check(commands[i])
+			}
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+func (s *Store) check(command []byte) checked {
+	b, err := ledger.DecodeBatch(command)
+	if err != nil {
+		return checked{reason: ledger.Malformed}
+	}
+	if !s.opt.Verified.verify(b, s.g) {
+		return checked{reason: ledger.NotSigned}
+	}
+	return checked{batch: b}
+}
+
+// maxVerified is how many batches one of a Verified's two generations remembers.
+const maxVerified = 16 << 10
+
+// Verified remembers batches whose signatures hold, so that the many bureaux of a
+// simulated commune in one process check each once. A real bureau has none: it checks
+// every signature itself.
+type Verified struct {
+	mu   sync.Mutex
+	seen map[verifiedKey]bool
+	// older is the generation before, dropped when seen is full.
+	older map[verifiedKey]bool
+}
+
+type verifiedKey struct {
+	identity  ledger.Hash
+	signature [64]byte
+}
+
+// NewVerified is an empty memory.
+func NewVerified() *Verified { return &Verified{seen: map[verifiedKey]bool{}} }
+
+// verify checks the signature of a batch whose statements have the header's root, which
+// DecodeBatch ensures.
+func (m *Verified) verify(b *ledger.Batch, g *ledger.Group) bool {
+	if m == nil {
+		return b.Verify(g) == nil
+	}
+	// The identity covers manifest, commune and author, and so the key.
+	k := verifiedKey{b.Header.Identity(), b.Signature}
+	m.mu.Lock()
+	known := m.seen[k] || m.older[k]
+	m.mu.Unlock()
+	if known {
+		return b.Header.Manifest == g.Manifest && b.Header.Commune == g.Commune
+	}
+	if b.Verify(g) != nil {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.seen) >= maxVerified {
+		m.older, m.seen = m.seen, map[verifiedKey]bool{}
+	}
+	m.seen[k] = true
+	return true
+}
