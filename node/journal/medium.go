@@ -16,6 +16,8 @@ type medium struct {
 	// end and number are where the next record goes. Opening owns them, then the writer.
 	end    int64
 	number uint64
+	// buf is what run writes, at most about maxWrite bytes.
+	buf []byte
 	// onFault is called once, when the medium fails.
 	onFault func(*medium)
 
@@ -114,11 +116,11 @@ func (m *medium) take() (jobs []job, at int64, end bool) {
 }
 
 func (m *medium) write(jobs []job, at int64) error {
-	var buf []byte
+	m.buf = m.buf[:0]
 	for _, j := range jobs {
-		buf = m.seal.appendFrame(buf, j.number, j.nonce, j.plain)
+		m.buf = m.seal.appendFrame(m.buf, j.number, j.nonce, j.plain)
 	}
-	if _, err := m.f.WriteAt(buf, at); err != nil {
+	if _, err := m.f.WriteAt(m.buf, at); err != nil {
 		return err
 	}
 	return m.f.Sync()
