@@ -246,6 +246,24 @@ func (n *Node) CheckIn(ctx context.Context, id Identification) (Answer, error) {
 	return answerOf(r), err
 }
 
+// Correction is the answer to an undo or an annulment.
+type Correction struct {
+	// Done: the admission is taken back.
+	Done bool `json:"done"`
+	// Refusal and Reason say why not.
+	Refusal ledger.Refusal `json:"refusal"`
+	Reason  string         `json:"reason"`
+}
+
+// correctionOf reads what the desk was told: an undone admission is withdrawn, an annulled
+// one leaves no refusal.
+func correctionOf(r pollbook.Receipt) Correction {
+	if r.Refusal == ledger.NotRefused || r.Refusal == ledger.Withdrawn {
+		return Correction{Done: true, Reason: "taken back"}
+	}
+	return Correction{Refusal: r.Refusal, Reason: r.Refusal.String()}
+}
+
 func (a *api) checkIn(r *http.Request) (any, error) {
 	var id Identification
 	if err := readJSON(r, &id); err != nil {
@@ -267,10 +285,10 @@ func (a *api) undo(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if !ok {
-		return answerOf(pollbook.Receipt{Refusal: ledger.NotOnTheRoll}), nil
+		return correctionOf(pollbook.Receipt{Refusal: ledger.NotOnTheRoll}), nil
 	}
 	out, err := a.node.book.Undo(r.Context(), e, in.Reason)
-	return answerOf(out), err
+	return correctionOf(out), err
 }
 
 func (a *api) annul(r *http.Request) (any, error) {
@@ -287,8 +305,8 @@ func (a *api) annul(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if !ok {
-		return answerOf(pollbook.Receipt{Refusal: ledger.NotOnTheRoll}), nil
+		return correctionOf(pollbook.Receipt{Refusal: ledger.NotOnTheRoll}), nil
 	}
 	out, err := a.node.book.Annul(r.Context(), e, rights.Annul{Reason: in.Reason, Attesters: [2]uint16{in.Attester, in.Second}})
-	return answerOf(out), err
+	return correctionOf(out), err
 }
