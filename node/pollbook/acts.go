@@ -2,7 +2,6 @@ package pollbook
 
 import (
 	"context"
-	"time"
 
 	"pointage/ledger"
 	"pointage/ledger/rights"
@@ -11,42 +10,52 @@ import (
 // CheckIn asks to admit an elector, and waits for the answer: the green light or the
 // reason why not. A second tap on the same elector gets the same answer. The error is a
 // fault of the machine or ctx's; the admission may then be recorded all the same, and
-// asking again tells.
+// asking again tells. While another bureau's release is awaited, ctx's end leaves the
+// right where it is.
 func (p *Pollbook) CheckIn(ctx context.Context, e ledger.ElectorToken, how rights.Ask) (Receipt, error) {
 	home, ok := p.cfg.Group.Home(e)
 	if !ok {
 		return Receipt{Refusal: ledger.NotOnTheRoll}, nil
 	}
 	x := ledger.Right{Elector: e, Kind: ledger.Admit}
-	if home != p.self {
-		if r, known := p.knownElsewhere(x, how); known {
-			return r, nil
+	if home != p.self || p.gaveAway(x) {
+		if r, known, err := p.knownElsewhere(x, how); known {
+			return r, err
 		}
 	}
-	return p.desk(ctx, x, how)
+	return p.desk(ctx, x, how, rights.CheckIn)
+}
+
+// gaveAway says that a right which is at home here lies at another bureau.
+func (p *Pollbook) gaveAway(x ledger.Right) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.rows[x]
+	return r != nil && r.state.Record.State == ledger.Released
 }
 
 // knownElsewhere refuses by the ledger alone an elector who has been admitted at
 // another bureau: early warning, and no right is moved for nothing.
-func (p *Pollbook) knownElsewhere(x ledger.Right, how rights.Ask) (Receipt, bool) {
+func (p *Pollbook) knownElsewhere(x ledger.Right, how rights.Ask) (Receipt, bool, error) {
 	as := p.cfg.View.Admissions(x)
 	if len(as) == 0 || as[0].Bureau == p.self {
-		return Receipt{}, false
+		return Receipt{}, false, nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.open || p.closed {
-		return Receipt{Refusal: ledger.BureauNotOpen}, true
+	if p.closed {
+		return Receipt{}, true, ErrClosed
 	}
-	p.tally.Refused++
-	body := &ledger.AttemptRefused{Elector: x.Elector, Refusal: ledger.AlreadyAdmitted, Means: how.Means, Attester: how.Attester}
-	p.work.Go(func() { p.note(body) })
-	return Receipt{Refusal: ledger.AlreadyAdmitted, At: as[0].Bureau}, true
+	if !p.open {
+		return Receipt{Refusal: ledger.BureauNotOpen}, true, nil
+	}
+	p.noteLocked(&ledger.AttemptRefused{Elector: x.Elector, Refusal: ledger.AlreadyAdmitted, Means: how.Means, Attester: how.Attester})
+	return Receipt{Refusal: ledger.AlreadyAdmitted, At: as[0].Bureau}, true, nil
 }
 
 // desk steps the right with an event of the desk and waits for what it is told.
-func (p *Pollbook) desk(ctx context.Context, x ledger.Right, e rights.Event) (Receipt, error) {
-	answer := make(chan Receipt, 1)
+func (p *Pollbook) desk(ctx context.Context, x ledger.Right, e rights.Event, acts rights.Acts) (Receipt, error) {
+	w := &waiter{acts: acts, answer: make(chan Receipt, 1)}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -57,12 +66,13 @@ func (p *Pollbook) desk(ctx context.Context, x ledger.Right, e rights.Event) (Re
 		return Receipt{Refusal: ledger.BureauNotOpen}, nil
 	}
 	r := p.row(x)
-	r.waiters = append(r.waiters, answer)
-	p.stepLocked(r, e)
-	p.askAgain(r, time.Now().Add(p.cfg.AskTimeout))
+	p.desks++
+	r.waiters = append(r.waiters, w)
+	p.stepLocked(r, e, w)
 	p.mu.Unlock()
+	defer p.leave(r, w)
 	select {
-	case a, ok := <-answer:
+	case a, ok := <-w.answer:
 		if !ok {
 			return Receipt{}, ErrClosed
 		}
@@ -72,25 +82,18 @@ func (p *Pollbook) desk(ctx context.Context, x ledger.Right, e rights.Event) (Re
 	}
 }
 
-// askAgain repeats the request for a release until it is answered or the time is up.
-func (p *Pollbook) askAgain(r *row, until time.Time) {
-	if r.state.Desk != rights.Asking || r.ask != nil {
-		return
+// leave ends an act of the desk. When the last one who waited for a release goes away
+// without an answer, it is no longer waited for.
+func (p *Pollbook) leave(r *row, w *waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r.forget(w)
+	if !p.closed && r.state.Desk == rights.Asking && r.deserted() {
+		p.stepLocked(r, rights.Leave{}, nil)
 	}
-	r.ask = time.AfterFunc(requestEvery, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if r.state.Desk != rights.Asking || p.closed {
-			return
-		}
-		r.ask = nil
-		if time.Now().After(until) {
-			p.stepLocked(r, rights.Unreachable{})
-			return
-		}
-		p.send(rights.Send{To: r.ctx.Home, Message: rights.Message{Kind: rights.RequestMessage, Right: r.ctx.Right, By: p.self}})
-		p.askAgain(r, until)
-	})
+	p.desks--
+	close(p.left)
+	p.left = make(chan struct{})
 }
 
 // Undo takes an admission back before its light: a wrong row, noticed while the group's
@@ -102,48 +105,12 @@ func (p *Pollbook) Undo(ctx context.Context, e ledger.ElectorToken, reason uint8
 // Annul undoes an admission after its light: two different persons attest that the
 // elector got no ballot.
 func (p *Pollbook) Annul(ctx context.Context, e ledger.ElectorToken, how rights.Annul) (Receipt, error) {
-	r, err := p.correct(ctx, e, how)
-	if err == nil && r.Refusal == ledger.NotRefused {
-		p.mu.Lock()
-		p.tally.Annulled++
-		p.mu.Unlock()
-	}
-	return r, err
-}
-
-// GiveBack returns a right that lies here unused, so that the elector can be admitted at
-// home.
-func (p *Pollbook) GiveBack(e ledger.ElectorToken) {
-	if _, ok := p.cfg.Group.Home(e); !ok {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if r := p.rows[ledger.Right{Elector: e, Kind: ledger.Admit}]; r != nil && !p.closed {
-		p.stepLocked(r, rights.Leave{})
-	}
+	return p.correct(ctx, e, how)
 }
 
 func (p *Pollbook) correct(ctx context.Context, e ledger.ElectorToken, how rights.Event) (Receipt, error) {
 	if _, ok := p.cfg.Group.Home(e); !ok {
 		return Receipt{Refusal: ledger.NotOnTheRoll}, nil
 	}
-	return p.desk(ctx, ledger.Right{Elector: e, Kind: ledger.Admit}, how)
-}
-
-// Standing is where a right stands at this bureau, for the screens.
-func (p *Pollbook) Standing(x ledger.Right) (rec ledger.Record, replicated bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	home, ok := p.cfg.Group.Home(x.Elector)
-	if !ok {
-		return ledger.Record{}, false
-	}
-	r := p.rows[x]
-	if r == nil {
-		return ledger.InitialRecord(home == p.self), true
-	}
-	rec = r.state.Record
-	a := p.cfg.Journal.Author()
-	return rec, rec.By.Session != a.Session || rec.By.Sequence < p.placedTo
+	return p.desk(ctx, ledger.Right{Elector: e, Kind: ledger.Admit}, how, rights.Correction)
 }

@@ -7,7 +7,6 @@ package pollbook
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,11 +20,20 @@ import (
 
 // Limits of what waits at one bureau.
 const (
-	// maxDeferred is how many events wait for one right's statement to be durable; beyond,
-	// messages are dropped: their senders repeat them.
+	// maxDeferred is how many messages wait for one right's statement to be durable; beyond,
+	// they are dropped: their senders repeat them.
 	maxDeferred = 64
-	// maxSending is how many messages to other bureaux are on their way at a time.
-	maxSending = 256
+	// maxSending is how many messages to other bureaux are on their way at a time, maxSendingTo
+	// to one of them: one that does not answer leaves room for the others.
+	maxSending, maxSendingTo = 256, 32
+	// maxNoting is how many refused attempts wait to be recorded.
+	maxNoting = 1024
+	// maxOut is how many rights lie at one other bureau without being known to be used. An
+	// honest bureau needs as many as it has desks; one that asks for the whole roll gets
+	// no more.
+	maxOut = 64
+	// lookEvery is the pace of looking into the ledger which of those have been used.
+	lookEvery = time.Second
 	// requestEvery is how often a request is repeated while the desk waits.
 	requestEvery = 500 * time.Millisecond
 	// DefaultAskTimeout is how long the desk waits for another bureau's release.
@@ -83,7 +91,8 @@ const (
 	Linked Link = iota
 	// Alone: it does not; admissions don't wait for it.
 	Alone
-	// CatchingUp: it answers, and older batches are still on their way to it.
+	// CatchingUp: it answers again, and the batches made meanwhile are on their way to it.
+	// Admissions would wait behind them, and don't.
 	CatchingUp
 )
 
@@ -110,21 +119,29 @@ type Pollbook struct {
 	ctx  context.Context
 	stop context.CancelFunc
 	work sync.WaitGroup
-	// sending bounds messages on their way.
-	sending chan struct{}
+	// declaring is held by the act that opens or closes the bureau.
+	declaring chan struct{}
 
 	mu sync.Mutex
 	// rows holds every right of which more is known than the roll says.
 	rows map[ledger.Right]*row
-	// awaited finds the row whose admission waits for the group.
-	awaited map[ledger.StatementID]ledger.Right
-	open    bool
-	closed  bool
-	alone   bool
-	tally   Tally
-	// placedTo is the sequence number up to which the group has this session.
-	placedTo uint64
-	backlog  int
+	// out lists for each other bureau the rights released to it that are not known to be
+	// used, looked when that was last compared with the ledger.
+	out    map[ledger.BureauNumber]map[ledger.Right]bool
+	looked map[ledger.BureauNumber]time.Time
+	// sending counts messages on their way, by bureau and in all; noting refused attempts on
+	// their way into the chain.
+	sendingTo       map[ledger.BureauNumber]int
+	sending, noting int
+	open            bool
+	closed          bool
+	link            Link
+	tally           Tally
+	// desks counts acts of the desk under way; left is closed and replaced when one ends.
+	desks int
+	left  chan struct{}
+	// handedIn is the chain's batch up to which the group has answered.
+	handedIn journal.Cursor
 }
 
 // Tally counts what this bureau's desks were told since this opening of the media, and
@@ -150,8 +167,9 @@ func Open(cfg Config) (*Pollbook, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	p := &Pollbook{
-		cfg: cfg, self: cfg.Journal.Author().Bureau, sending: make(chan struct{}, maxSending),
-		rows: map[ledger.Right]*row{}, awaited: map[ledger.StatementID]ledger.Right{}, alone: true,
+		cfg: cfg, self: cfg.Journal.Author().Bureau, declaring: make(chan struct{}, 1),
+		rows: map[ledger.Right]*row{}, out: map[ledger.BureauNumber]map[ledger.Right]bool{}, looked: map[ledger.BureauNumber]time.Time{},
+		sendingTo: map[ledger.BureauNumber]int{}, link: Alone, left: make(chan struct{}), handedIn: cfg.Journal.Start(),
 	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	if err := cfg.Journal.Replay(func(b *ledger.Batch, _ []ledger.Instant) error { return p.replay(b) }); err != nil {
@@ -188,7 +206,7 @@ func (p *Pollbook) replay(b *ledger.Batch) error {
 				return fmt.Errorf("statement %d of %v: %v", x.ID().Sequence, b.Header.Author, why)
 			}
 			r.state = next
-			p.count(r, before.Record.State, next.Record.State)
+			p.count(r, before, next)
 		}
 	}
 	return nil
@@ -200,7 +218,7 @@ func (p *Pollbook) giveBackHeld() {
 	defer p.mu.Unlock()
 	for _, r := range p.rows {
 		if r.state.Record.State == ledger.Held {
-			p.stepLocked(r, rights.Leave{})
+			p.stepLocked(r, rights.Leave{}, nil)
 		}
 	}
 }
@@ -215,10 +233,7 @@ func (p *Pollbook) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range p.rows {
-		for _, w := range r.waiters {
-			close(w)
-		}
-		r.waiters = nil
+		r.end()
 	}
 	return nil
 }
@@ -236,12 +251,9 @@ type Status struct {
 func (p *Pollbook) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Status{Open: p.open, Backlog: p.backlog, Tally: p.tally}
-	switch {
-	case p.alone || !p.cfg.Proposer.Linked():
+	s := Status{Open: p.open, Link: p.link, Backlog: p.cfg.Journal.Behind(p.handedIn), Tally: p.tally}
+	if !p.cfg.Proposer.Linked() {
 		s.Link = Alone
-	case p.backlog > 1:
-		s.Link = CatchingUp
 	}
 	return s
 }
@@ -252,34 +264,65 @@ var ErrClosed = errors.New("the bureau's program is ending: ask again when it is
 
 // OpenBureau declares the bureau open to electors; a second time it does nothing.
 func (p *Pollbook) OpenBureau(ctx context.Context) error {
-	return p.declare(ctx, true, &ledger.BureauOpened{Register: p.cfg.Register, Program: p.cfg.Program})
+	return p.declare(ctx, true)
 }
 
-// CloseBureau declares the bureau closed; who queued at closing time has voted before.
+// CloseBureau declares the bureau closed; who queued at closing time has voted before. Acts
+// of the desk that are under way end first, so that they are counted.
 func (p *Pollbook) CloseBureau(ctx context.Context) error {
-	p.mu.Lock()
-	n := uint32(p.tally.Admitted)
-	p.mu.Unlock()
-	return p.declare(ctx, false, &ledger.BureauClosed{CheckedIn: n})
+	return p.declare(ctx, false)
 }
 
-func (p *Pollbook) declare(ctx context.Context, open bool, body ledger.Body) error {
+func (p *Pollbook) declare(ctx context.Context, open bool) error {
+	select {
+	case p.declaring <- struct{}{}:
+		defer func() { <-p.declaring }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	p.mu.Lock()
-	same, closed := p.open == open, p.closed
+	was, closed := p.open, p.closed
+	p.open = p.open && open // nobody begins an act while the bureau closes
 	p.mu.Unlock()
 	if closed {
 		return ErrClosed
 	}
-	if same {
+	if was == open {
 		return nil
 	}
-	if _, err := p.cfg.Journal.Append(ctx, body); err != nil {
-		return fmt.Errorf("record opening or closing: %w", err)
+	var body ledger.Body = &ledger.BureauOpened{Register: p.cfg.Register, Program: p.cfg.Program}
+	err := error(nil)
+	if !open {
+		body, err = p.closing(ctx)
+	}
+	if err == nil {
+		_, err = p.cfg.Journal.Append(ctx, body)
 	}
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.open = was
+		return fmt.Errorf("record opening or closing: %w", err)
+	}
 	p.open = open
-	p.mu.Unlock()
 	return nil
+}
+
+// closing waits for the desks and counts.
+func (p *Pollbook) closing(ctx context.Context) (ledger.Body, error) {
+	for {
+		p.mu.Lock()
+		desks, left, n := p.desks, p.left, p.tally.Admitted
+		p.mu.Unlock()
+		if desks == 0 {
+			return &ledger.BureauClosed{CheckedIn: uint32(n)}, nil
+		}
+		select {
+		case <-left:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // Record puts a statement that moves no right into the bureau's chain: attendance,
@@ -292,10 +335,4 @@ func (p *Pollbook) Record(ctx context.Context, body ledger.Body) error {
 		return fmt.Errorf("record statement: %w", err)
 	}
 	return nil
-}
-
-// Key is the public key of this bureau's machine.
-func (p *Pollbook) Key() ed25519.PublicKey {
-	a := p.cfg.Journal.Author()
-	return p.cfg.Group.Key(a.Bureau, a.Incarnation)
 }

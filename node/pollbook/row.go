@@ -2,6 +2,7 @@ package pollbook
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"pointage/ledger"
@@ -13,57 +14,135 @@ type row struct {
 	ctx   *rights.Context
 	state rights.State
 	// deferred events wait for the pending statement.
-	deferred []rights.Event
-	// waiters get the next answer to the desk. A second tap waits with the first.
-	waiters []chan Receipt
-	// barrier ends the wait for the group, ask the wait for a release.
-	barrier, ask *time.Timer
+	deferred []deferred
+	// waiters get the next answer to what they asked. A second tap waits with the first.
+	waiters []*waiter
+	// barrier ends the wait for the group.
+	barrier *time.Timer
+	// early is an answer of the group that overtook Written: the uploader and the writer of a
+	// statement are two goroutines.
+	early *rights.Answered
+	// asking repeats the request for a release while the desk waits for it.
+	asking *asking
+}
+
+// waiter is one act of the desk that waits for its answer.
+type waiter struct {
+	acts   rights.Acts
+	answer chan Receipt // has room for its one answer; closed by Close
+}
+
+// deferred is an event that waits; waiter is nil for messages.
+type deferred struct {
+	event  rights.Event
+	waiter *waiter
+}
+
+// asking is one wait for a release.
+type asking struct {
+	timer *time.Timer
+	until time.Time
 }
 
 // row finds or makes the right's row. The roll must have the elector.
 func (p *Pollbook) row(x ledger.Right) *row {
 	r := p.rows[x]
 	if r == nil {
-		home, ok := p.cfg.Group.Home(x.Elector)
-		if !ok {
-			panic("row of an elector who is not on the roll")
-		}
-		c := &rights.Context{
-			Group: p.cfg.Group, Right: x, Home: home, Away: p.cfg.Away,
-			Standing: ledger.Standing{Author: p.cfg.Journal.Author(), Unfenced: p.cfg.Unfenced},
-		}
-		r = &row{ctx: c, state: c.Start()}
+		r = p.newRow(x)
 		p.rows[x] = r
 	}
 	return r
 }
 
-func (r *row) tell(a Receipt) {
-	for _, w := range r.waiters {
-		w <- a // each has room for its one answer
+// newRow is the row of a right of which this bureau's chain says nothing; it is not kept.
+func (p *Pollbook) newRow(x ledger.Right) *row {
+	home, ok := p.cfg.Group.Home(x.Elector)
+	if !ok {
+		panic("row of an elector who is not on the roll")
 	}
-	r.waiters = nil
+	c := &rights.Context{
+		Group: p.cfg.Group, Right: x, Home: home, Away: p.cfg.Away,
+		Standing: ledger.Standing{Author: p.cfg.Journal.Author(), Unfenced: p.cfg.Unfenced},
+	}
+	return &row{ctx: c, state: c.Start()}
+}
+
+// untouched says that a row knows no more than the roll.
+func (r *row) untouched() bool {
+	return r.state.Record == r.ctx.Start().Record && r.state.Pending == nil && r.state.Desk == rights.Idle && len(r.deferred) == 0
+}
+
+// tell answers acts of the desk. A correction that is refused at once is refused to its own
+// waiter alone; what ends a check-in ends those too that wait for their turn.
+func (r *row) tell(own *waiter, answers rights.Acts, a Receipt) {
+	if own != nil && own.acts == rights.Correction && answers == rights.Correction {
+		r.forget(own)
+		own.answer <- a
+		return
+	}
+	r.waiters = slices.DeleteFunc(r.waiters, func(w *waiter) bool {
+		if w.acts&answers == 0 {
+			return false
+		}
+		w.answer <- a
+		return true
+	})
+	r.deferred = slices.DeleteFunc(r.deferred, func(d deferred) bool {
+		if d.waiter == nil || d.waiter.acts&answers&rights.CheckIn == 0 {
+			return false
+		}
+		d.waiter.answer <- a
+		return true
+	})
+}
+
+// forget takes a waiter out who goes away.
+func (r *row) forget(w *waiter) {
+	r.waiters = slices.DeleteFunc(r.waiters, func(o *waiter) bool { return o == w })
+	r.deferred = slices.DeleteFunc(r.deferred, func(d deferred) bool { return d.waiter == w })
+}
+
+// deserted says that nobody waits for an elector's admission any longer.
+func (r *row) deserted() bool {
+	return !slices.ContainsFunc(r.waiters, func(w *waiter) bool { return w.acts == rights.CheckIn })
+}
+
+// end stops the row for good: who waits gets ErrClosed.
+func (r *row) end() {
+	if r.barrier != nil {
+		r.barrier.Stop()
+	}
+	if r.asking != nil {
+		r.asking.timer.Stop()
+	}
+	for _, d := range r.deferred {
+		if d.waiter != nil {
+			close(d.waiter.answer)
+		}
+	}
+	for _, w := range r.waiters {
+		close(w.answer)
+	}
+	r.deferred, r.waiters = nil, nil
 }
 
 // step runs the protocol on one right and carries the effects out.
 func (p *Pollbook) step(x ledger.Right, e rights.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stepLocked(p.row(x), e)
+	p.stepLocked(p.row(x), e, nil)
 }
 
-func (p *Pollbook) stepLocked(r *row, e rights.Event) {
+// stepLocked is step under mu; own is who asked for it, nil when nobody at the desk did.
+func (p *Pollbook) stepLocked(r *row, e rights.Event, own *waiter) {
 	before := r.state
 	next, effects := rights.Step(r.ctx, r.state, e)
 	r.state = next
-	if next.Desk != rights.Asking && r.ask != nil {
-		r.ask.Stop()
-		r.ask = nil
-	}
-	p.count(r, before.Record.State, next.Record.State)
+	p.count(r, before, next)
 	for _, f := range effects {
-		p.carryOut(r, f)
+		p.carryOut(r, f, own)
 	}
+	p.ask(r)
 	if before.Pending != nil && next.Pending == nil {
 		p.undefer(r)
 	}
@@ -72,39 +151,57 @@ func (p *Pollbook) stepLocked(r *row, e rights.Event) {
 // undefer gives the row the events that waited, until one begins a new statement.
 func (p *Pollbook) undefer(r *row) {
 	for len(r.deferred) > 0 && r.state.Pending == nil {
-		e := r.deferred[0]
+		d := r.deferred[0]
 		r.deferred = r.deferred[1:]
-		p.stepLocked(r, e)
+		if d.waiter != nil {
+			r.waiters = append(r.waiters, d.waiter)
+		}
+		p.stepLocked(r, d.event, d.waiter)
 	}
 }
 
-// count keeps the tally along with a record's change.
-func (p *Pollbook) count(r *row, before, after ledger.State) {
-	if r.ctx.Right.Kind != ledger.Admit || before == after {
-		return
+// count keeps the tally, and what lies at other bureaux, along with a right's change.
+func (p *Pollbook) count(r *row, before, after rights.State) {
+	if was, is := releasedTo(before), releasedTo(after); was != is {
+		delete(p.out[was], r.ctx.Right)
+		if is != 0 && p.out[is] == nil {
+			p.out[is] = map[ledger.Right]bool{}
+		}
+		if is != 0 {
+			p.out[is][r.ctx.Right] = true
+		}
 	}
-	used := func(s ledger.State) bool { return s == ledger.Admitted || s == ledger.Provisioned }
-	d := 0
-	switch {
-	case used(after) && !used(before):
-		d = 1
-	case used(before) && !used(after):
-		d = -1
+	used := func(s rights.State) int {
+		if r.ctx.Right.Kind == ledger.Admit && (s.Record.State == ledger.Admitted || s.Record.State == ledger.Provisioned) {
+			return 1
+		}
+		return 0
 	}
+	d := used(after) - used(before)
 	p.tally.Admitted += d
 	if r.ctx.Home != p.self {
 		p.tally.Away += d
 	}
 }
 
-func (p *Pollbook) carryOut(r *row, f rights.Effect) {
+// releasedTo is the bureau that a home right is at, or on its way to; 0 for none.
+func releasedTo(s rights.State) ledger.BureauNumber {
+	if b, ok := s.Pending.(*ledger.Release); ok {
+		return b.To
+	}
+	if s.Record.State == ledger.Released {
+		return s.Record.To
+	}
+	return 0
+}
+
+func (p *Pollbook) carryOut(r *row, f rights.Effect, own *waiter) {
 	x := r.ctx.Right
 	switch f := f.(type) {
 	case rights.Write:
 		p.work.Go(func() { p.write(x, f.Body) })
 	case rights.Note:
-		p.tally.Refused++
-		p.work.Go(func() { p.note(f.Body) })
+		p.noteLocked(f.Body)
 	case rights.AwaitGroup:
 		p.await(r, f.ID)
 	case rights.Send:
@@ -113,19 +210,37 @@ func (p *Pollbook) carryOut(r *row, f rights.Effect) {
 		if f.Refusal == ledger.InProgress {
 			return // the second tap waits with the first
 		}
-		if f.Refusal == ledger.ConflictFound || f.Refusal == ledger.Withdrawn {
+		switch {
+		case f.Refusal == ledger.ConflictFound || f.Refusal == ledger.Withdrawn:
 			p.tally.Voided++
+		case f.Refusal == ledger.NotRefused && f.Answers == rights.Correction:
+			p.tally.Annulled++
 		}
-		r.tell(Receipt{Refusal: f.Refusal, At: f.At, Record: f.Record, Recorded: f.Refusal == ledger.NotRefused, Replicated: f.Group})
+		r.tell(own, f.Answers, Receipt{Refusal: f.Refusal, At: f.At, Record: f.Record, Recorded: f.Refusal == ledger.NotRefused, Replicated: f.Group})
 	case rights.Defer:
-		if len(r.deferred) >= maxDeferred {
-			r.tell(Receipt{Refusal: ledger.InProgress})
-			return
-		}
-		r.deferred = append(r.deferred, f.Event)
+		p.deferEvent(r, f.Event, own)
 	case rights.Alarm:
 		p.tally.Alarms++
 		p.cfg.Logger.Error("the group reports a conflict for an admission that was handed over", "entry", f.Verdict.Against, "class", f.Verdict.Class.String())
+	}
+}
+
+// deferEvent keeps an event until the pending statement is durable. The desk's are as many
+// as wait for their answer; messages have a bound, since nobody waits for them here.
+func (p *Pollbook) deferEvent(r *row, e rights.Event, own *waiter) {
+	if own != nil {
+		r.forget(own)
+		r.deferred = append(r.deferred, deferred{e, own})
+		return
+	}
+	messages := 0
+	for _, d := range r.deferred {
+		if d.waiter == nil {
+			messages++
+		}
+	}
+	if messages < maxDeferred {
+		r.deferred = append(r.deferred, deferred{event: e})
 	}
 }
 
@@ -148,63 +263,91 @@ func (p *Pollbook) write(x ledger.Right, body ledger.Body) {
 	p.step(x, rights.Written{ID: e.ID(), Extract: enc})
 }
 
-func (p *Pollbook) note(body ledger.Body) {
-	if _, err := p.cfg.Journal.Append(p.ctx, body); err != nil && p.ctx.Err() == nil {
-		p.cfg.Logger.Error("a refused attempt could not be recorded", "error", err)
+// noteLocked counts a refused attempt and puts it into the chain; nobody waits for that.
+func (p *Pollbook) noteLocked(body ledger.Body) {
+	p.tally.Refused++
+	if p.noting >= maxNoting {
+		p.cfg.Logger.Error("a refused attempt is not recorded: too many wait", "max", maxNoting)
+		return
 	}
+	p.noting++
+	p.work.Go(func() {
+		if _, err := p.cfg.Journal.Append(p.ctx, body); err != nil && p.ctx.Err() == nil {
+			p.cfg.Logger.Error("a refused attempt could not be recorded", "err", err)
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.noting--
+	})
 }
 
 // await begins the barrier: the group's answer or its absence lets the light go on.
 func (p *Pollbook) await(r *row, id ledger.StatementID) {
-	x := r.ctx.Right
-	if p.closed || p.alone || !p.cfg.Proposer.Linked() {
-		p.stepLocked(r, rights.Expired{})
-		p.awaited[id] = x // a conflict reported later raises the alarm
+	early := r.early
+	r.early = nil
+	switch {
+	case early != nil && early.ID == id:
+		p.stepLocked(r, *early, nil)
+		return
+	case p.closed || p.link != Linked || !p.cfg.Proposer.Linked():
+		p.stepLocked(r, rights.Expired{}, nil)
 		return
 	}
-	p.awaited[id] = x
 	r.barrier = time.AfterFunc(p.cfg.Barrier, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if !p.closed && r.state.Desk == rights.Awaiting && r.state.Record.By == id {
-			p.alone = true
-			p.stepLocked(r, rights.Expired{})
+			p.link = Alone
+			p.stepLocked(r, rights.Expired{}, nil)
 		}
 	})
+}
+
+// ask keeps the request for a release going while the desk waits for it, and no longer.
+func (p *Pollbook) ask(r *row) {
+	switch waits := r.state.Desk == rights.Asking; {
+	case !waits && r.asking != nil:
+		r.asking.timer.Stop()
+		r.asking = nil
+	case waits && r.asking == nil:
+		a := &asking{until: time.Now().Add(p.cfg.AskTimeout)}
+		a.timer = time.AfterFunc(requestEvery, func() { p.askAgain(r, a) })
+		r.asking = a
+	}
+}
+
+// askAgain repeats the request until it is answered or the time is up.
+func (p *Pollbook) askAgain(r *row, a *asking) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || r.asking != a {
+		return
+	}
+	if time.Now().Before(a.until) {
+		p.send(rights.Send{To: r.ctx.Home, Message: rights.Message{Kind: rights.RequestMessage, Right: r.ctx.Right, By: p.self}})
+		a.timer.Reset(requestEvery)
+		return
+	}
+	r.asking = nil // with a hold on its way into the journal the desk waits on
+	p.stepLocked(r, rights.Unreachable{}, nil)
 }
 
 // send passes a message on; when too many are on their way it is dropped, since
 // whoever needs it asks again.
 func (p *Pollbook) send(s rights.Send) {
-	if p.closed {
+	if p.closed || p.sending >= maxSending || p.sendingTo[s.To] >= maxSendingTo {
 		return
 	}
-	select {
-	case p.sending <- struct{}{}:
-	default:
-		return
-	}
+	p.sending++
+	p.sendingTo[s.To]++
 	p.work.Go(func() {
-		defer func() { <-p.sending }()
 		ctx, cancel := context.WithTimeout(p.ctx, p.cfg.AskTimeout)
 		defer cancel()
 		// A lost message is the protocol's normal case, not a fault.
 		_ = p.cfg.Peers.Send(ctx, s.To, s.Message)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.sending--
+		p.sendingTo[s.To]--
 	})
-}
-
-// Receive takes a message from another bureau.
-func (p *Pollbook) Receive(m rights.Message) {
-	if _, ok := p.cfg.Group.Home(m.Right.Elector); !ok {
-		return
-	}
-	e := m.Event()
-	if e == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.closed {
-		p.stepLocked(p.row(m.Right), e)
-	}
 }

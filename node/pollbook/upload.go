@@ -2,10 +2,12 @@ package pollbook
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"pointage/ledger"
 	"pointage/ledger/rights"
+	"pointage/node/journal"
 )
 
 const (
@@ -14,6 +16,9 @@ const (
 	// retryMin and retryMax bound the pause after a try that gave no answer.
 	retryMin = 20 * time.Millisecond
 	retryMax = time.Second
+	// maxAhead is how many batches an admission may be behind what the group answers, and
+	// still wait for its own answer.
+	maxAhead = 1
 )
 
 // upload proposes the bureau's durable batches, in order, the same bytes again until the
@@ -24,26 +29,25 @@ func (p *Pollbook) upload() {
 	for {
 		b, next, err := p.cfg.Journal.Next(p.ctx, cur)
 		if err != nil {
+			if p.ctx.Err() == nil && !errors.Is(err, journal.ErrClosed) {
+				p.cfg.Logger.Error("nothing more is handed in to the group", "err", err)
+			}
 			return
+		}
+		if p.cfg.View.Has(b.Header.Author, b.Header.Next()) {
+			p.placedBefore(b) // the group had it before this start
+		} else {
+			ans, ok := p.proposeUntilAnswered(b)
+			if !ok {
+				return
+			}
+			p.answered(b, ans, next)
 		}
 		cur = next
-		if p.cfg.View.Has(b.Header.Author, b.Header.Next()) {
-			continue // the group had it before this start
-		}
-		p.setBacklog(p.cfg.Journal.Behind(cur) + 1)
-		ans, ok := p.proposeUntilAnswered(b)
-		if !ok {
-			return
-		}
-		p.setBacklog(p.cfg.Journal.Behind(cur))
-		p.answered(b, ans)
+		p.mu.Lock()
+		p.handedIn = cur
+		p.mu.Unlock()
 	}
-}
-
-func (p *Pollbook) setBacklog(n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.backlog = n
 }
 
 // proposeUntilAnswered returns false when the pollbook closes.
@@ -53,14 +57,10 @@ func (p *Pollbook) proposeUntilAnswered(b *ledger.Batch) (*ledger.Answer, bool) 
 		ctx, cancel := context.WithTimeout(p.ctx, proposeTimeout)
 		ans, err := p.cfg.Proposer.Propose(ctx, raw)
 		cancel()
-		final := err == nil && (ans.Status == ledger.Placed || ans.Status == ledger.Contradicted || ans.Status == ledger.Rejected && ans.Reason != ledger.ParkingFull)
-		if err == nil {
-			p.setAlone(false)
-			pause = retryMin
-		}
-		if final {
+		if err == nil && final(ans) {
 			return ans, true
 		}
+		p.silent()
 		select {
 		case <-p.ctx.Done():
 			return nil, false
@@ -70,97 +70,73 @@ func (p *Pollbook) proposeUntilAnswered(b *ledger.Batch) (*ledger.Answer, bool) 
 	}
 }
 
-func (p *Pollbook) setAlone(alone bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.alone = alone
+// final says that proposing the same bytes again can't change the answer.
+func final(a *ledger.Answer) bool {
+	return a.Status == ledger.Placed || a.Status == ledger.Contradicted || a.Status == ledger.Rejected && a.Reason != ledger.ParkingFull
 }
 
-// answered hands the group's verdicts to the admissions that wait for them.
-func (p *Pollbook) answered(b *ledger.Batch, ans *ledger.Answer) {
+// silent notes that the group gave no answer. A bureau that was linked waits D before it
+// believes that.
+func (p *Pollbook) silent() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.link == CatchingUp {
+		p.link = Alone
+	}
+}
+
+// answered hands the group's verdicts to the admissions that wait for them. After the light a
+// conflict is an alarm; Step tells the two apart.
+func (p *Pollbook) answered(b *ledger.Batch, ans *ledger.Answer, next journal.Cursor) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if ans.Status != ledger.Placed {
+		p.link = Alone // no admission of this session will be answered
 		p.cfg.Logger.Error("the group did not place a batch of this bureau; this machine needs a new session", "status", int(ans.Status), "reason", int(ans.Reason))
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	a := b.Header.Author
-	if a == p.cfg.Journal.Author() {
-		p.placedTo = b.Header.Next()
+	if behind := p.cfg.Journal.Behind(next); p.link != Linked && behind > maxAhead {
+		p.link = CatchingUp
+	} else {
+		p.link = Linked
 	}
 	for i, v := range ans.Verdicts {
-		id := ledger.StatementID{Session: a.Session, Sequence: b.Header.First + uint64(i)}
-		x, ok := p.awaited[id]
-		if !ok {
-			p.overlooked(b.Statements[i].Body, id, v)
+		p.verdict(b, i, v)
+	}
+}
+
+// verdict steps the rights of one placed statement of this bureau.
+func (p *Pollbook) verdict(b *ledger.Batch, i int, v ledger.Verdict) {
+	id := ledger.StatementID{Session: b.Header.Author.Session, Sequence: b.Header.First + uint64(i)}
+	for _, x := range ledger.Touches(b.Statements[i].Body) {
+		r, e := p.rows[x], rights.Answered{ID: id, Verdict: v}
+		if r == nil {
 			continue
 		}
-		delete(p.awaited, id)
-		r := p.row(x)
-		if r.barrier != nil && r.state.Record.By == id {
+		if r.state.Record.By != id {
+			r.early = &e
+			continue
+		}
+		if r.barrier != nil {
 			r.barrier.Stop()
 			r.barrier = nil
 		}
-		p.stepLocked(r, rights.Answered{Verdict: v})
+		p.stepLocked(r, e, nil)
 	}
 }
 
-// overlooked raises the alarm for a conflict of an admission for which nobody waits any
-// longer: it was handed over alone, or before a restart.
-func (p *Pollbook) overlooked(body ledger.Body, id ledger.StatementID, v ledger.Verdict) {
-	if v.Clean() {
-		return
-	}
-	for _, x := range ledger.Touches(body) {
-		if _, ok := p.cfg.Group.Home(x.Elector); !ok {
-			continue
-		}
-		if r := p.row(x); r.state.Record.By == id {
-			p.stepLocked(r, rights.Answered{Verdict: v})
-		}
-	}
-}
-
-// Placed tells the pollbook of new entries: rights that are on their way to this bureau
-// arrive by the ledger too, so that no lost message strands one (L3).
-func (p *Pollbook) Placed(entries []ledger.PlacedEntry) {
-	for _, e := range entries {
-		if e.Batch == nil || e.Entry.Kind != ledger.BatchEntry || e.Batch.Header.Author.Bureau == p.self {
-			continue
-		}
-		for i, s := range e.Batch.Statements {
-			p.placedStatement(e.Batch, i, s)
+// placedBefore looks at a batch whose answer an earlier run may not have heard: an admission
+// that stands in the ledger behind another bureau's is the same alarm.
+func (p *Pollbook) placedBefore(b *ledger.Batch) {
+	for i, s := range b.Statements {
+		for _, x := range ledger.Touches(s.Body) {
+			as := p.cfg.View.Admissions(x)
+			if len(as) == 0 || as[0].Bureau == p.self {
+				continue
+			}
+			p.mu.Lock()
+			p.verdict(b, i, ledger.Verdict{Class: ledger.AlreadyAdmittedClass, Against: as[0].Position})
+			p.mu.Unlock()
 		}
 	}
-}
-
-func (p *Pollbook) placedStatement(b *ledger.Batch, i int, s ledger.Statement) {
-	var kind rights.MessageKind
-	var right ledger.Right
-	switch body := s.Body.(type) {
-	case *ledger.Release:
-		if body.To != p.self {
-			return
-		}
-		kind, right = rights.ReleaseMessage, body.Right
-	case *ledger.Return:
-		if home, ok := p.cfg.Group.Home(body.Right.Elector); !ok || home != p.self {
-			return
-		}
-		kind, right = rights.ReturnMessage, body.Right
-	default:
-		return
-	}
-	enc, err := b.Extract(i).Encode()
-	if err != nil {
-		panic("extract of a placed statement: " + err.Error())
-	}
-	p.Receive(rights.Message{Kind: kind, Right: right, Extract: enc})
-}
-
-// Replicated says whether the group has the statement.
-func (p *Pollbook) Replicated(id ledger.StatementID) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return id.Session != p.cfg.Journal.Author().Session || id.Sequence < p.placedTo
 }
