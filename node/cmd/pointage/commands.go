@@ -141,6 +141,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("close the bureau: %w", err)
 	}
 	fmt.Fprintln(out, "closed cleanly")
+	if errors.Is(context.Cause(ctx), errInterrupted) {
+		return errInterrupted
+	}
 	return nil
 }
 
@@ -245,7 +248,10 @@ func doctor(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-func version(_ context.Context, _ []string, out io.Writer) error {
+func version(_ context.Context, args []string, out io.Writer) error {
+	if err := parse(flag.NewFlagSet("version", flag.ContinueOnError), args, "pointage version"); err != nil {
+		return err
+	}
 	h, err := node.Program()
 	if err != nil {
 		return err

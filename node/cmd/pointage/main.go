@@ -43,7 +43,7 @@ func main() { os.Exit(answer(os.Args[1:])) }
 
 // answer runs one subcommand; whatever goes wrong is one line.
 func answer(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
 	if len(args) == 0 || args[0] == "--help" || args[0] == "-h" || args[0] == "help" {
 		fmt.Println(usage)
@@ -69,6 +69,24 @@ func answer(args []string) int {
 	}
 	fmt.Fprintf(os.Stderr, "pointage %s: %v\n", args[0], err)
 	return exitFault
+}
+
+// untilSignal is a context that ends with SIGTERM, or with Ctrl-C and errInterrupted as its cause.
+func untilSignal() (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case s := <-signals:
+			if s == os.Interrupt {
+				cancel(errInterrupted)
+			}
+			cancel(nil)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); cancel(nil) }
 }
 
 // errInterrupted ends a run that Ctrl-C ended cleanly.
