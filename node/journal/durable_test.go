@@ -50,6 +50,14 @@ func reaches(tb testing.TB, what string, condition func() bool) {
 	}
 }
 
+// newGate is closed by release, at the latest when the test ends, so that Close can end.
+func newGate(tb testing.TB) (gate chan struct{}, release func()) {
+	gate = make(chan struct{})
+	release = sync.OnceFunc(func() { close(gate) })
+	tb.Cleanup(release)
+	return gate, release
+}
+
 func TestNothingIsAcknowledgedBeforeTwoMediaFsync(t *testing.T) {
 	d, o := onDisks(t, 70)
 	j := reopen(t, o)
@@ -236,7 +244,7 @@ func TestAMediumThatHangsIsGivenUpAtItsBound(t *testing.T) {
 	const hanging = 1
 	d, o := onDisks(t, 74)
 	j := reopen(t, o)
-	gate := make(chan struct{})
+	gate, release := newGate(t)
 	d.ask(func(x op) (int, error) {
 		if x.medium == hanging && x.kind == opSync {
 			<-gate
@@ -261,7 +269,7 @@ func TestAMediumThatHangsIsGivenUpAtItsBound(t *testing.T) {
 		t.Errorf("the status says %v", s.Fault)
 	}
 	appended1(t, j, count(1))
-	close(gate)
+	release()
 	closed(t, j)
 	d.ask(nil)
 	j = reopen(t, o)
@@ -276,7 +284,7 @@ func TestAMediumThatHangsIsGivenUpAtItsBound(t *testing.T) {
 func TestAThirdMediumBehindIsLevelAtClose(t *testing.T) {
 	d, o := onDisks(t, 75)
 	j := reopen(t, o)
-	gate := make(chan struct{})
+	gate, release := newGate(t)
 	d.ask(func(x op) (int, error) {
 		if x.medium == 1 && x.kind == opSync {
 			<-gate
@@ -289,7 +297,7 @@ func TestAThirdMediumBehindIsLevelAtClose(t *testing.T) {
 	if s := j.Status()[1]; s.Behind == 0 || s.Fault != nil {
 		t.Errorf("it is not behind: %+v", s)
 	}
-	close(gate)
+	release()
 	closed(t, j)
 	d.ask(nil)
 	j = reopen(t, o)
@@ -302,7 +310,7 @@ func TestAThirdMediumBehindIsLevelAtClose(t *testing.T) {
 func TestAFaultThatNobodySawIsToldAtClose(t *testing.T) {
 	d, o := onDisks(t, 76)
 	j := reopen(t, o)
-	gate := make(chan struct{})
+	gate, release := newGate(t)
 	d.ask(func(x op) (int, error) {
 		if x.medium == 2 && x.kind == opSync {
 			<-gate
@@ -311,9 +319,31 @@ func TestAFaultThatNobodySawIsToldAtClose(t *testing.T) {
 		return 0, nil
 	})
 	appended1(t, j, count(1))
-	time.AfterFunc(time.Millisecond, func() { close(gate) })
+	time.AfterFunc(time.Millisecond, release)
 	if err := j.Close(); !errors.Is(err, syscall.EIO) {
 		t.Errorf("close: %v", err)
+	}
+}
+
+func TestTheUnionIsDurableBeforeTheSessionBegins(t *testing.T) {
+	d, o := onDisks(t, 78)
+	for _, places := range [][]int{{0, 1, 2}, {0, 1}} {
+		closed(t, reopen(t, d.on(o, places...)))
+	}
+	from := d.at()
+	j := reopen(t, o)
+	if f := finding(t, j, Levelled); f.Member != 2 {
+		t.Fatalf("%+v", f)
+	}
+	closed(t, j)
+	levelled := [members]bool{}
+	for _, x := range d.log[from:] {
+		switch {
+		case x.kind == opSync:
+			levelled[x.medium] = true
+		case x.kind == opWrite && x.medium < 2 && levelled != [members]bool{true, true, true}:
+			t.Fatalf("medium %d is written although the union is fsync'ed on %v only", x.medium, levelled)
+		}
 	}
 }
 
