@@ -82,8 +82,8 @@ type ForkError struct {
 // Error names the tails and their media, in one line.
 func (e *ForkError) Error() string {
 	words := make([]string, len(e.Forks))
-	for i, f := range e.Forks {
-		words[i] = f.What
+	for i := range e.Forks {
+		words[i] = e.Forks[i].What
 	}
 	return fmt.Sprintf("the media hold two histories of this bureau, one of them from a cloned medium or one that was put back to an earlier state: keep all three as they are and tell the principal bureau (%s)", strings.Join(words, "; "))
 }

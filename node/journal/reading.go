@@ -54,8 +54,8 @@ func (j *Journal) Replay(f func(b *ledger.Batch, exact []ledger.Instant) error) 
 	}
 }
 
-// Beside calls f for the batches that stand on the media but not in the chain: orphans and
-// forks, as Findings says of each tail. A batch comes after those that it goes on from.
+// Beside calls f for the batches that stand on the media but not in the chain: orphans, as
+// Findings says of each tail. A batch comes after those that it goes on from.
 func (j *Journal) Beside(f func(b *ledger.Batch, exact []ledger.Instant) error) error {
 	for _, e := range j.off { // constant after opening
 		r, err := j.load(e)
