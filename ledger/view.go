@@ -127,14 +127,6 @@ func putSession(v View, a Author, s session) {
 	v.Set(viewKey(keySession, authorKey(a)), b.BytesOrPanic())
 }
 
-// AuthorPoint is where the author's chain stands in the ledger: the next
-// sequence number expected and the identity of the last batch; ok is false when
-// no batch of the author has been placed.
-func AuthorPoint(v View, a Author) (Point, bool) {
-	s, ok := readSession(v, a)
-	return s.Point, ok
-}
-
 // placedBatch is where a batch stands.
 type placedBatch struct {
 	position           uint64

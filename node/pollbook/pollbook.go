@@ -57,8 +57,8 @@ type Proposer interface {
 // View is the group's ledger as this bureau has it.
 type View interface {
 	Admissions(x ledger.Right) []ledger.LiveAdmission
-	// Has says whether the author's batches up to a sequence number are placed.
-	Has(a ledger.Author, next uint64) bool
+	// Answer is the group's answer for a batch that is placed here already.
+	Answer(b *ledger.Batch) (ans ledger.Answer, placed bool)
 }
 
 // Config is what a pollbook is made of.

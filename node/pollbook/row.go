@@ -289,7 +289,10 @@ func (p *Pollbook) await(r *row, id ledger.StatementID) {
 	case early != nil && early.ID == id:
 		p.stepLocked(r, *early, nil)
 		return
-	case p.closed || p.link != Linked || !p.cfg.Proposer.Linked():
+	case !p.cfg.Proposer.Linked():
+		p.link = Alone
+	}
+	if p.closed || p.link != Linked {
 		p.stepLocked(r, rights.Expired{}, nil)
 		return
 	}

@@ -34,8 +34,8 @@ func (p *Pollbook) upload() {
 			}
 			return
 		}
-		if p.cfg.View.Has(b.Header.Author, b.Header.Next()) {
-			p.placedBefore(b) // the group had it before this start
+		if ans, placed := p.cfg.View.Answer(b); placed {
+			p.verdicts(b, ans.Verdicts) // an earlier run may not have heard it
 		} else {
 			ans, ok := p.proposeUntilAnswered(b)
 			if !ok {
@@ -75,22 +75,22 @@ func final(a *ledger.Answer) bool {
 	return a.Status == ledger.Placed || a.Status == ledger.Contradicted || a.Status == ledger.Rejected && a.Reason != ledger.ParkingFull
 }
 
-// silent notes that the group gave no answer. A bureau that was linked waits D before it
-// believes that.
+// silent notes that the group gave no answer. A bureau that was linked, and knows a leader,
+// waits D before it believes that.
 func (p *Pollbook) silent() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.link == CatchingUp {
+	if p.link == CatchingUp || !p.cfg.Proposer.Linked() {
 		p.link = Alone
 	}
 }
 
-// answered hands the group's verdicts to the admissions that wait for them. After the light a
-// conflict is an alarm; Step tells the two apart.
+// answered takes the group's answer for a batch that was proposed; next is the cursor
+// behind it.
 func (p *Pollbook) answered(b *ledger.Batch, ans *ledger.Answer, next journal.Cursor) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if ans.Status != ledger.Placed {
+		defer p.mu.Unlock()
 		p.link = Alone // no admission of this session will be answered
 		p.cfg.Logger.Error("the group did not place a batch of this bureau; this machine needs a new session", "status", int(ans.Status), "reason", int(ans.Reason))
 		return
@@ -100,7 +100,16 @@ func (p *Pollbook) answered(b *ledger.Batch, ans *ledger.Answer, next journal.Cu
 	} else {
 		p.link = Linked
 	}
-	for i, v := range ans.Verdicts {
+	p.mu.Unlock()
+	p.verdicts(b, ans.Verdicts)
+}
+
+// verdicts hands the group's verdicts to the admissions that wait for them. After the light a
+// conflict is an alarm; Step tells the two apart.
+func (p *Pollbook) verdicts(b *ledger.Batch, vs []ledger.Verdict) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, v := range vs {
 		p.verdict(b, i, v)
 	}
 }
@@ -122,21 +131,5 @@ func (p *Pollbook) verdict(b *ledger.Batch, i int, v ledger.Verdict) {
 			r.barrier = nil
 		}
 		p.stepLocked(r, e, nil)
-	}
-}
-
-// placedBefore looks at a batch whose answer an earlier run may not have heard: an admission
-// that stands in the ledger behind another bureau's is the same alarm.
-func (p *Pollbook) placedBefore(b *ledger.Batch) {
-	for i, s := range b.Statements {
-		for _, x := range ledger.Touches(s.Body) {
-			as := p.cfg.View.Admissions(x)
-			if len(as) == 0 || as[0].Bureau == p.self {
-				continue
-			}
-			p.mu.Lock()
-			p.verdict(b, i, ledger.Verdict{Class: ledger.AlreadyAdmittedClass, Against: as[0].Position})
-			p.mu.Unlock()
-		}
 	}
 }

@@ -115,14 +115,14 @@ func (s *Store) Record(n ledger.BureauNumber, x ledger.Right) (out ledger.Record
 	return out, err
 }
 
-// Has says whether the author's batches up to a sequence number have their places.
-func (s *Store) Has(a ledger.Author, next uint64) (has bool) {
+// Answer is the group's answer for a batch that has its place here; placed is false
+// for one that has none, be it that another stands in its place.
+func (s *Store) Answer(b *ledger.Batch) (ans ledger.Answer, placed bool) {
 	err := s.read(func(r pebble.Reader) error {
-		p, ok := ledger.AuthorPoint(&view{r: r}, a)
-		has = ok && p.Next >= next
+		ans = ledger.Reanswer(&view{r: r}, b)
 		return nil
 	})
-	return has && err == nil
+	return ans, err == nil && ans.Status == ledger.Placed
 }
 
 // ByToken calls f for every statement that names an elector, oldest entry first, until it
