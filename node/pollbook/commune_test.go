@@ -64,7 +64,6 @@ type bureau struct {
 	isolated, shut atomic.Bool
 	passes, deaf   atomic.Int32
 	// commune.mu guards these.
-	applied  uint64
 	proposed [][]byte
 }
 

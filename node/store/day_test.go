@@ -25,7 +25,6 @@ type script struct {
 	*ledgertest.Day
 	rng      *rand.Rand
 	chains   []*ledgertest.Chain
-	held     [][]byte
 	log      []command
 	sessions byte
 
