@@ -343,7 +343,7 @@ func (c *commune) wait(ch chan answered) answered {
 	}
 }
 
-// desk is what a right's row at a bureau says.
+// row is what a right's row at a bureau says.
 func (b *bureau) row(e ledger.ElectorToken) (s rights.State) {
 	b.book.mu.Lock()
 	defer b.book.mu.Unlock()
