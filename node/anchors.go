@@ -43,6 +43,11 @@ func openAnchors(dir string, n *notary) (*anchors, error) {
 		return nil, err
 	}
 	sort.Strings(files)
+	for i, f := range files {
+		if filepath.Base(f) != filepath.Base(ledger.AnchorFile(i)) {
+			return nil, fmt.Errorf("%s: the anchors before it are missing: copy them from the deputy, or set it aside", f)
+		}
+	}
 	a := &anchors{dir: dir, notary: n, count: len(files)}
 	if len(files) == 0 {
 		return a, nil

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -38,21 +39,16 @@ const (
 // api is the bureau's own interface on loopback: JSON acts behind a secret, health and
 // metrics without one.
 type api struct {
-	node   *Node
-	token  string
-	server *http.Server
-	addr   net.Addr
-	slots  chan struct{}
-	work   sync.WaitGroup
+	node     *Node
+	token    string
+	server   *http.Server
+	listener net.Listener
+	slots    chan struct{}
+	work     sync.WaitGroup
 }
 
-func (n *Node) startAPI(Options) error {
-	secret := make([]byte, 24)
-	rand.Read(secret)
-	a := &api{node: n, token: base64.RawURLEncoding.EncodeToString(secret), slots: make(chan struct{}, maxRequests)}
-	if err := writeFile(filepath.Join(n.cfg.Data, TokenFile), []byte(a.token+"\n"), 0o600); err != nil {
-		return err
-	}
+// listenAPI takes the interface's address; nobody is answered before serveAPI.
+func (n *Node) listenAPI(Options) error {
 	l, err := net.Listen("tcp", n.cfg.API)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("the interface's address %s is taken: stop what uses it or change \"api\"", n.cfg.API)
@@ -60,16 +56,26 @@ func (n *Node) startAPI(Options) error {
 	if err != nil {
 		return fmt.Errorf("listen at \"api\": %w", err)
 	}
-	a.addr = l.Addr()
-	a.server = &http.Server{
-		Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	secret := make([]byte, 24)
+	rand.Read(secret)
+	n.api = &api{node: n, token: base64.RawURLEncoding.EncodeToString(secret), slots: make(chan struct{}, maxRequests), listener: l}
+	n.api.server = &http.Server{
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	return nil
+}
+
+func (n *Node) serveAPI(Options) error {
+	a := n.api
+	a.server.Handler = a.routes()
+	if err := writeFile(filepath.Join(n.cfg.Data, TokenFile), []byte(a.token+"\n"), 0o600); err != nil {
+		return err
 	}
 	a.work.Go(func() {
-		if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 			n.log.Error("the interface stopped", "err", err)
 		}
 	})
-	n.api = a
 	return nil
 }
 
@@ -81,6 +87,9 @@ func (a *api) Close() error {
 		a.server.Close()
 	}
 	a.work.Wait()
+	if err := a.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("close the interface: %w", err)
+	}
 	return nil
 }
 
@@ -162,7 +171,7 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 func readJSON(r *http.Request, v any) error {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
+	if err := d.Decode(v); err != nil || d.Decode(new(struct{})) != io.EOF {
 		return badRequest("the request is not the JSON that this act takes")
 	}
 	return nil

@@ -76,7 +76,16 @@ const DefaultCheckpointEvery = 10 * time.Second
 const maxConfig = 1 << 20
 
 // LoadConfig reads a bureau's configuration file. An unknown key is an error that names it.
+// Errors are InputErrors.
 func LoadConfig(file string) (Config, error) {
+	c, err := loadConfig(file)
+	if err != nil {
+		return c, InputError{err}
+	}
+	return c, nil
+}
+
+func loadConfig(file string) (Config, error) {
 	var c Config
 	if st, err := os.Stat(file); err == nil && st.Size() > maxConfig {
 		return c, fmt.Errorf("%s is not a configuration file: %d bytes", file, st.Size())
@@ -111,9 +120,9 @@ func (c *Config) complete(dir string) error {
 	if c.CheckpointEvery == 0 {
 		c.CheckpointEvery = Duration(DefaultCheckpointEvery)
 	}
-	for name, v := range map[string]string{"election": c.Election, "keys": c.Keys, "data": c.Data, "api": c.API} {
-		if v == "" {
-			return fmt.Errorf("%q is missing", name)
+	for _, v := range [][2]string{{"election", c.Election}, {"keys", c.Keys}, {"data", c.Data}, {"api", c.API}} {
+		if v[1] == "" {
+			return fmt.Errorf("%q is missing", v[0])
 		}
 	}
 	switch {

@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 
 	"pointage/ledger"
@@ -39,15 +41,18 @@ func exportTo(dir string, s *store.Store, a *anchors, p *Prepared) error {
 
 // ExportStopped exports from the directories of a bureau that does not run.
 func ExportStopped(cfg Config, dir string) (err error) {
+	p, err := ReadPrepared(cfg.Election, cfg.Commune)
+	if err != nil {
+		return InputError{err}
+	}
+	if _, err := os.Stat(cfg.Data); err != nil {
+		return fmt.Errorf("nothing to export: %w", err)
+	}
 	lock, err := lockData(cfg.Data)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	p, err := ReadPrepared(cfg.Election, cfg.Commune)
-	if err != nil {
-		return err
-	}
 	s, err := store.Open(filepath.Join(cfg.Data, "ledger"), p.Group, store.Options{})
 	if err != nil {
 		return err
@@ -96,4 +101,4 @@ func (n *Node) Head() ledger.ChainHead { return n.store.Head() }
 func (n *Node) Addrs() []string { return n.host.Addrs() }
 
 // API is the address of the bureau's interface and the secret for its acts.
-func (n *Node) API() (addr, token string) { return n.api.addr.String(), n.api.token }
+func (n *Node) API() (addr, token string) { return n.api.listener.Addr().String(), n.api.token }

@@ -15,15 +15,12 @@ import (
 const ConfigFile = "bureau.toml"
 
 // Init prepares a machine for its bureau: it opens the keys with the passphrase, formats the
-// journal's media (at least two must be attached; none may have a journal
-// already) and writes dir/bureau.toml. Paths in cfg are relative to dir.
+// journal's media (the first, the machine's disk, is made; at least two must be there, and none
+// may have a journal already) and writes dir/bureau.toml. Paths in cfg are relative to dir.
 func Init(dir string, cfg Config, passphrase string, log *slog.Logger) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make %s: %w", dir, err)
-	}
 	file := filepath.Join(dir, ConfigFile)
 	if _, err := os.Stat(file); err == nil {
-		return fmt.Errorf("%s exists: this bureau is initialised already", file)
+		return InputError{fmt.Errorf("%s exists: this bureau is initialised already", file)}
 	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -35,18 +32,26 @@ func Init(dir string, cfg Config, passphrase string, log *slog.Logger) error {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	if err := cfg.complete(abs); err != nil {
-		return err
+		return InputError{err}
 	}
 	p, err := ReadPrepared(cfg.Election, cfg.Commune)
 	if err != nil {
-		return err
+		return InputError{err}
 	}
-	if p.Commune.Bureau(cfg.Bureau) == nil {
-		return fmt.Errorf("commune %d has no bureau %d", cfg.Commune, cfg.Bureau)
+	if err := p.has(cfg); err != nil {
+		return InputError{err}
 	}
 	k, s, err := p.OpenKeys(cfg.Keys, passphrase, cfg.Bureau)
 	if err != nil {
-		return err
+		return InputError{err}
+	}
+	for _, made := range []string{dir, cfg.Media[0]} { // the disk is always there, keys must be attached
+		if made == "" {
+			continue
+		}
+		if err := os.MkdirAll(made, 0o700); err != nil {
+			return fmt.Errorf("make %s: %w", made, err)
+		}
 	}
 	if err := journal.Create(journalOptions(cfg, p.Group, k, s.Device, log)); err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 	"pointage/consensus"
 	"pointage/ledger"
 	"pointage/ledger/election"
+	"pointage/ledger/rights"
 	"pointage/node/anchor"
 	"pointage/node/journal"
 	"pointage/node/pollbook"
@@ -48,11 +49,12 @@ type Node struct {
 	log      *slog.Logger
 
 	// In the order of starting; Close goes the other way round.
-	lock     *os.File
 	register *register.Register
+	lock     *os.File
+	api      *api
 	host     *transport.Host
-	journal  *journal.Journal
 	store    *store.Store
+	journal  *journal.Journal
 	group    *consensus.Group
 	book     *pollbook.Pollbook
 	rights   *answerer
@@ -60,7 +62,6 @@ type Node struct {
 	notary   *notary
 	anchorer *anchor.Anchorer
 	anchors  *anchors
-	api      *api
 
 	peers *peers
 	stop  context.CancelFunc
@@ -69,8 +70,9 @@ type Node struct {
 	receiver atomic.Pointer[pollbook.Pollbook]
 }
 
-// Start brings a bureau up: keys and register into memory, then network, journal, ledger,
-// group and table. It needs no other bureau. What had started is closed again on an error.
+// Start brings a bureau up: keys and register into memory, then network, ledger, journal,
+// group and table. It needs no other bureau. What had started is closed again on an error; an
+// InputError comes before anything was written.
 func Start(cfg Config, opt Options) (n *Node, err error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
@@ -78,20 +80,15 @@ func Start(cfg Config, opt Options) (n *Node, err error) {
 	n = &Node{cfg: cfg, log: opt.Logger.With("bureau", cfg.Bureau)}
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, n.Close())
-		}
-	}()
-	if n.lock, err = lockData(cfg.Data); err != nil {
-		return n, err
-	}
-	if err := n.unlock(opt.Passphrase); err != nil {
-		return n, err
-	}
-	for _, start := range []func(Options) error{n.startHost, n.startJournal, n.startStore, n.startGroup, n.startBook, n.startNotary, n.startAPI} {
+	// What can be refused is looked at before the journal begins a session.
+	for _, start := range []func(Options) error{
+		n.unlock, n.lockData, n.listenAPI, n.startHost, n.startStore, n.startJournal, n.startGroup, n.startBook, n.startNotary, n.serveAPI,
+	} {
 		if err := start(opt); err != nil {
-			return n, err
+			if cerr := n.Close(); cerr != nil {
+				err = errors.Join(err, cerr)
+			}
+			return nil, err
 		}
 	}
 	n.work.Go(func() { n.watch(ctx) })
@@ -103,17 +100,24 @@ func Start(cfg Config, opt Options) (n *Node, err error) {
 }
 
 // unlock reads the prepared election and opens keys and register into memory.
-func (n *Node) unlock(passphrase string) (err error) {
+func (n *Node) unlock(opt Options) (err error) {
 	if n.prepared, err = ReadPrepared(n.cfg.Election, n.cfg.Commune); err != nil {
-		return err
+		return InputError{err}
 	}
-	if n.prepared.Commune.Bureau(n.cfg.Bureau) == nil {
-		return fmt.Errorf("commune %d has no bureau %d", n.cfg.Commune, n.cfg.Bureau)
+	if err := n.prepared.has(n.cfg); err != nil {
+		return InputError{err}
 	}
-	if n.keys, n.secrets, err = n.prepared.OpenKeys(n.cfg.Keys, passphrase, n.cfg.Bureau); err != nil {
-		return err
+	if n.keys, n.secrets, err = n.prepared.OpenKeys(n.cfg.Keys, opt.Passphrase, n.cfg.Bureau); err != nil {
+		return InputError{err}
 	}
-	n.register, err = n.prepared.OpenRegister(n.keys.Identity)
+	if n.register, err = n.prepared.OpenRegister(n.keys.Identity); err != nil {
+		return InputError{err}
+	}
+	return nil
+}
+
+func (n *Node) lockData(Options) (err error) {
+	n.lock, err = lockData(n.cfg.Data)
 	return err
 }
 
@@ -249,15 +253,19 @@ func (n *Node) startBook(opt Options) (err error) {
 		return err
 	}
 	n.receiver.Store(n.book)
-	n.rights, err = serve(n.host, protocolRights, func(_ string, q []byte) []byte {
-		m, err := decodeMessage(q)
-		if err != nil {
-			return nil
-		}
-		n.book.Receive(m)
-		return []byte{}
-	})
+	n.rights, err = serve(n.host, protocolRights, n.receive)
 	return err
+}
+
+// receive takes a message of the rights protocol. A request carries no signature: it is the
+// peer's own, or it is nobody's.
+func (n *Node) receive(peer string, q []byte) []byte {
+	m, err := decodeMessage(q)
+	if err != nil || m.Kind == rights.RequestMessage && m.By != n.peers.bureau[peer] {
+		return nil
+	}
+	n.book.Receive(m)
+	return []byte{}
 }
 
 // Close ends the bureau cleanly: nobody is admitted any longer, what was durable
@@ -286,11 +294,11 @@ func (n *Node) Close() error {
 	if n.group != nil {
 		closeAll(n.group)
 	}
-	if n.store != nil {
-		closeAll(n.store)
-	}
 	if n.journal != nil {
 		closeAll(n.journal)
+	}
+	if n.store != nil {
+		closeAll(n.store)
 	}
 	if n.host != nil {
 		closeAll(n.host)

@@ -27,6 +27,29 @@ type Prepared struct {
 	sealed   []byte
 }
 
+// InputError is about the files or the words that a program was given; nothing had been
+// started or written.
+type InputError struct{ Err error }
+
+// Error is the error's own.
+func (e InputError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the error itself.
+func (e InputError) Unwrap() error { return e.Err }
+
+// has says whether the configuration names bureaux of this commune only.
+func (p *Prepared) has(cfg Config) error {
+	if p.Commune.Bureau(cfg.Bureau) == nil {
+		return fmt.Errorf("commune %d has no bureau %d", cfg.Commune, cfg.Bureau)
+	}
+	for _, peer := range cfg.Peers {
+		if p.Commune.Bureau(peer.Bureau) == nil {
+			return fmt.Errorf("\"peers\" names bureau %d, which commune %d does not have", peer.Bureau, cfg.Commune)
+		}
+	}
+	return nil
+}
+
 // maxSealed is the length of a sealed register file, in bytes.
 const maxSealed = 256 << 20
 

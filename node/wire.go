@@ -30,8 +30,9 @@ const (
 	maxFrame = 64 << 10
 	// answerTimeout bounds one question on the answering side.
 	answerTimeout = 10 * time.Second
-	// maxAnswering is how many questions of one protocol are answered at a time.
-	maxAnswering = 64
+	// maxAnswering is how many questions of one protocol are answered at a time,
+	// maxAnsweringPeer those of one peer: one that is slow leaves room for the others.
+	maxAnswering, maxAnsweringPeer = 256, 32
 )
 
 var errFrame = fmt.Errorf("frame over %d bytes", maxFrame)
@@ -85,7 +86,14 @@ func question(ctx context.Context, n Network, peer, protocol string, q []byte) (
 // answerer serves one protocol until Close.
 type answerer struct {
 	l    net.Listener
+	f    func(peer string, q []byte) []byte
 	work sync.WaitGroup
+
+	mu sync.Mutex
+	// conns are the questions being answered, peers how many are whose.
+	conns  map[net.Conn]bool
+	peers  map[string]int
+	closed bool
 }
 
 // serve answers each question with f, given the peer that asked. A nil answer closes the
@@ -95,31 +103,51 @@ func serve(n Network, protocol string, f func(peer string, q []byte) []byte) (*a
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s: %w", protocol, err)
 	}
-	a := &answerer{l: l}
-	slots := make(chan struct{}, maxAnswering)
+	a := &answerer{l: l, f: f, conns: map[net.Conn]bool{}, peers: map[string]int{}}
 	a.work.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			select {
-			case slots <- struct{}{}:
-			default:
+			if !a.take(conn) {
 				conn.Close()
 				continue
 			}
 			a.work.Go(func() {
-				defer func() { <-slots }()
-				answer(conn, f)
+				defer a.done(conn)
+				a.answer(conn)
 			})
 		}
 	})
 	return a, nil
 }
 
-func answer(conn net.Conn, f func(peer string, q []byte) []byte) {
-	defer conn.Close()
+// take makes room for a question; false when there is none.
+func (a *answerer) take(conn net.Conn) bool {
+	peer := conn.RemoteAddr().String()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed || len(a.conns) >= maxAnswering || a.peers[peer] >= maxAnsweringPeer {
+		return false
+	}
+	a.conns[conn] = true
+	a.peers[peer]++
+	return true
+}
+
+func (a *answerer) done(conn net.Conn) {
+	conn.Close()
+	peer := conn.RemoteAddr().String()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.conns, conn)
+	if a.peers[peer]--; a.peers[peer] == 0 {
+		delete(a.peers, peer)
+	}
+}
+
+func (a *answerer) answer(conn net.Conn) {
 	if err := conn.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return
 	}
@@ -127,8 +155,8 @@ func answer(conn net.Conn, f func(peer string, q []byte) []byte) {
 	if err != nil {
 		return
 	}
-	a := f(conn.RemoteAddr().String(), q)
-	if a == nil || writeFrame(conn, a) != nil {
+	out := a.f(conn.RemoteAddr().String(), q)
+	if out == nil || writeFrame(conn, out) != nil {
 		return
 	}
 	// Closing resets the stream: wait until the asker has the answer and closes first.
@@ -137,9 +165,15 @@ func answer(conn net.Conn, f func(peer string, q []byte) []byte) {
 	}
 }
 
-// Close ends the serving and waits for it.
+// Close ends the serving, cuts questions under way short, and waits for it all.
 func (a *answerer) Close() error {
 	err := a.l.Close()
+	a.mu.Lock()
+	a.closed = true
+	for conn := range a.conns {
+		conn.Close()
+	}
+	a.mu.Unlock()
 	a.work.Wait()
 	return err
 }

@@ -24,7 +24,7 @@ import (
 )
 
 // initialise formats the media and writes the configuration.
-func initialise(_ context.Context, args []string, out io.Writer) error {
+func initialise(ctx context.Context, args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("init", flag.ContinueOnError)
 	var cfg node.Config
 	dir := fs.String("dir", ".", "the bureau's directory, made if missing")
@@ -55,12 +55,7 @@ func initialise(_ context.Context, args []string, out io.Writer) error {
 	}
 	cfg.Commune, cfg.Bureau = ledger.Commune(*commune), ledger.BureauNumber(*bureau)
 	cfg.Media, cfg.Listen, cfg.Data = strings.Split(*media, ","), []string{*listen}, "data"
-	for _, m := range cfg.Media[:min(len(cfg.Media), 1)] { // the disk is always there, keys must be attached
-		if err := os.MkdirAll(under(*dir, m), 0o700); err != nil {
-			return err
-		}
-	}
-	pass, err := passphrase(cfg.PassphraseFile)
+	pass, err := passphrase(ctx, cfg.PassphraseFile)
 	if err != nil {
 		return err
 	}
@@ -71,33 +66,48 @@ func initialise(_ context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-func under(dir, p string) string {
-	if filepath.IsAbs(p) {
-		return p
-	}
-	return filepath.Join(dir, p)
-}
+// maxPassphrase is the length of a passphrase with the white space around it, in bytes.
+const maxPassphrase = 4096
 
 // passphrase reads the file, or asks at the terminal without showing what is typed.
-func passphrase(file string) (string, error) {
+func passphrase(ctx context.Context, file string) (string, error) {
 	if file != "" {
 		b, err := os.ReadFile(file)
+		if err == nil && len(b) > maxPassphrase {
+			err = fmt.Errorf("%s has %d bytes, a passphrase has at most %d", file, len(b), maxPassphrase)
+		}
 		if err != nil {
-			return "", fmt.Errorf("read the passphrase: %w", err)
+			return "", node.InputError{Err: fmt.Errorf("read the passphrase: %w", err)}
 		}
 		return strings.TrimSpace(string(b)), nil
 	}
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		line, err := bufio.NewReader(io.LimitReader(os.Stdin, 4096)).ReadString('\n')
+	stdin := int(os.Stdin.Fd())
+	if !term.IsTerminal(stdin) {
+		line, err := bufio.NewReader(io.LimitReader(os.Stdin, maxPassphrase)).ReadString('\n')
 		if err != nil && line == "" {
-			return "", errors.New("no passphrase: type it, or name its file with passphrase_file")
+			return "", node.InputError{Err: errors.New("no passphrase: type it, or name its file with passphrase_file")}
 		}
 		return strings.TrimSpace(line), nil
 	}
+	was, err := term.GetState(stdin)
+	if err != nil {
+		return "", fmt.Errorf("ask for the passphrase: %w", err)
+	}
 	fmt.Fprint(os.Stderr, "Passphrase of the president: ")
-	b, err := term.ReadPassword(int(os.Stdin.Fd()))
-	fmt.Fprintln(os.Stderr)
-	return strings.TrimSpace(string(b)), err
+	defer fmt.Fprintln(os.Stderr)
+	typed := make(chan error, 1)
+	var b []byte
+	go func() { // ends with the program: nothing ends a read at a terminal
+		var err error
+		b, err = term.ReadPassword(stdin)
+		typed <- err
+	}()
+	select {
+	case err := <-typed:
+		return strings.TrimSpace(string(b)), err
+	case <-ctx.Done():
+		return "", errors.Join(ctx.Err(), term.Restore(stdin, was))
+	}
 }
 
 // configured reads --config, and whatever other flags the subcommand has.
@@ -106,11 +116,7 @@ func configured(fs *flag.FlagSet, args []string, example string) (node.Config, e
 	if err := parse(fs, args, example); err != nil {
 		return node.Config{}, err
 	}
-	cfg, err := node.LoadConfig(*file)
-	if err != nil {
-		return cfg, usageError{err}
-	}
-	return cfg, nil
+	return node.LoadConfig(*file)
 }
 
 // run is a bureau's day.
@@ -119,7 +125,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	pass, err := passphrase(cfg.PassphraseFile)
+	pass, err := passphrase(ctx, cfg.PassphraseFile)
 	if err != nil {
 		return err
 	}
@@ -135,15 +141,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	addr, _ := n.API()
+	// What opening took (scrypt, the register's decoding) goes back to the system.
+	debug.FreeOSMemory()
 	fmt.Fprintf(out, "bureau %d of commune %d serves at http://%s\n", cfg.Bureau, cfg.Commune, addr)
 	<-ctx.Done()
 	if err := n.Close(); err != nil {
 		return fmt.Errorf("close the bureau: %w", err)
 	}
 	fmt.Fprintln(out, "closed cleanly")
-	if errors.Is(context.Cause(ctx), errInterrupted) {
-		return errInterrupted
-	}
 	return nil
 }
 
@@ -164,6 +169,9 @@ func ask(ctx context.Context, cfg node.Config, method, path string, in, out any)
 	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	client := http.Client{Timeout: time.Minute}
 	resp, err := client.Do(req)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if err != nil {
 		return errNotRunning
 	}
@@ -229,7 +237,7 @@ func doctor(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	pass, err := passphrase(cfg.PassphraseFile)
+	pass, err := passphrase(ctx, cfg.PassphraseFile)
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"pointage/node"
 )
 
-// The exit codes: done; a fault; wrong words; Ctrl-C.
+// The exit codes: done; a fault; wrong words or files; Ctrl-C.
 const (
 	exitDone        = 0
 	exitFault       = 1
@@ -43,8 +45,6 @@ func main() { os.Exit(answer(os.Args[1:])) }
 
 // answer runs one subcommand; whatever goes wrong is one line.
 func answer(args []string) int {
-	ctx, stop := untilSignal()
-	defer stop()
 	if len(args) == 0 || args[0] == "--help" || args[0] == "-h" || args[0] == "help" {
 		fmt.Println(usage)
 		return exitDone
@@ -54,31 +54,39 @@ func answer(args []string) int {
 		fmt.Fprintf(os.Stderr, "pointage: unknown subcommand %q; see pointage --help\n", args[0])
 		return exitUsage
 	}
+	ctx, stop := signalled()
+	defer stop()
 	err := c(ctx, args[1:], os.Stdout)
 	var wrong usageError
+	var input node.InputError
 	switch {
-	case err == nil:
-		return exitDone
-	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(context.Cause(ctx), errInterrupted) && (err == nil || errors.Is(err, context.Canceled)):
+		return exitInterrupted
+	case err == nil || errors.Is(err, flag.ErrHelp):
 		return exitDone
 	case errors.As(err, &wrong):
 		fmt.Fprintf(os.Stderr, "pointage %s: %v; see pointage %s --help\n", args[0], err, args[0])
 		return exitUsage
-	case errors.Is(err, errInterrupted):
-		return exitInterrupted
+	case errors.As(err, &input):
+		fmt.Fprintf(os.Stderr, "pointage %s: %v\n", args[0], err)
+		return exitUsage
 	}
 	fmt.Fprintf(os.Stderr, "pointage %s: %v\n", args[0], err)
 	return exitFault
 }
 
-// untilSignal is a context that ends with SIGTERM, or with Ctrl-C and errInterrupted as its cause.
-func untilSignal() (context.Context, func()) {
+// errInterrupted is the cause of a context that Ctrl-C ended.
+var errInterrupted = errors.New("interrupted")
+
+// signalled is a context that SIGTERM or Ctrl-C ends; a second one ends the program at once.
+func signalled() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		select {
 		case s := <-signals:
+			signal.Stop(signals)
 			if s == os.Interrupt {
 				cancel(errInterrupted)
 			}
@@ -86,11 +94,8 @@ func untilSignal() (context.Context, func()) {
 		case <-ctx.Done():
 		}
 	}()
-	return ctx, func() { signal.Stop(signals); cancel(nil) }
+	return ctx, func() { cancel(nil) }
 }
-
-// errInterrupted ends a run that Ctrl-C ended cleanly.
-var errInterrupted = errors.New("interrupted")
 
 // usageError is a wrong word on the command line.
 type usageError struct{ error }

@@ -157,7 +157,7 @@ func TestABureauIsInitialisedRunKilledAndRunAgain(t *testing.T) {
 	if code, _, errs := said(flags...); code != exitDone {
 		t.Fatalf("init: exit %d, %s", code, errs)
 	}
-	oneLine(t, exitFault, "initialised already", flags...)
+	oneLine(t, exitUsage, "initialised already", flags...)
 	if code, out, errs := said("doctor", "--config", config); code != exitDone || !strings.Contains(out, "fit for the poll") {
 		t.Errorf("doctor: exit %d, %s %s", code, out, errs)
 	}
