@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func openAnchors(dir string, n *notary) (*anchors, error) {
 	log := ledger.LogKey(n.group.Origin(n.epoch), n.group.LogKey)
 	c, sigs, err := ledger.OpenCheckpoint(a.last, log, n.group.Cosigners())
 	if err != nil || len(sigs) == 0 {
-		return nil, fmt.Errorf("%s: %w", files[len(files)-1], errors.Join(err, errors.New("not an anchored checkpoint: set it aside")))
+		return nil, fmt.Errorf("%s is not an anchored checkpoint: set it aside", files[len(files)-1])
 	}
 	a.lastSize, a.lastTime = c.Size, time.Unix(int64(sigs[len(sigs)-1].Seconds), 0)
 	return a, nil
@@ -72,12 +73,14 @@ func (a *anchors) Keep(ctx context.Context, x anchor.Anchored) error {
 		a.mu.Unlock()
 		return nil
 	}
-	name := filepath.Join(a.dir, filepath.Base(ledger.AnchorFile(a.count)))
-	if err := writeFile(name, note, 0o600); err != nil {
-		a.mu.Unlock()
-		return err
+	if !bytes.Equal(note, a.last) { // it is when its statement failed, and is made again
+		name := filepath.Join(a.dir, filepath.Base(ledger.AnchorFile(a.count)))
+		if err := writeFile(name, note, 0o600); err != nil {
+			a.mu.Unlock()
+			return err
+		}
+		a.count, a.last, a.lastSize, a.lastTime = a.count+1, note, x.Checkpoint.Size, x.Time
 	}
-	a.count, a.last, a.lastSize, a.lastTime = a.count+1, note, x.Checkpoint.Size, x.Time
 	a.mu.Unlock()
 	if !a.open() {
 		return nil
@@ -137,24 +140,38 @@ func (n *Node) startNotary(Options) (err error) {
 	if n.cosigns, err = serve(n.host, protocolCosign, nt.cosign); err != nil || nt.logKey == nil {
 		return err
 	}
-	if n.anchors, err = openAnchors(filepath.Join(n.cfg.Data, "anchors"), nt); err != nil {
+	if err := n.openAnchors(); err != nil {
 		return err
 	}
 	n.anchors.record, n.anchors.open = n.book.Record, func() bool { return n.book.Status().Open }
-	w := n.prepared.Manifest.Witnesses[0]
-	if n.cfg.Witness != "" {
-		w.URL = n.cfg.Witness
-	}
-	client, err := anchor.NewClient(w.URL, w.VKey, anchor.Options{})
-	if err != nil {
-		return err
-	}
 	n.anchorer = anchor.NewAnchorer(anchor.Settings{
-		Client: client, Source: nt, Prover: nt, Sink: n.anchors, Logger: n.log, Now: time.Now, Random: rand.Float64,
+		Client: n.witness, Source: nt, Prover: nt, Sink: n.anchors, Logger: n.log, Now: time.Now, Random: rand.Float64,
 		LastSize: n.anchors.lastSize, LastTime: n.anchors.lastTime,
 		Interval: time.Duration(n.cfg.CheckpointEvery), MaxBackoff: maxAnchorBackoff,
 	})
 	return nil
+}
+
+// anchorsDir is where the anchors are kept in the data directory.
+const anchorsDir = "anchors"
+
+// openAnchors opens the anchors. Those that are damaged are set aside whole: electors don't
+// wait for somebody who looks at them, and the next anchor covers all before it.
+func (n *Node) openAnchors() (err error) {
+	dir := filepath.Join(n.cfg.Data, anchorsDir)
+	if n.anchors, err = openAnchors(dir, n.notary); err == nil {
+		return nil
+	}
+	aside, merr := os.MkdirTemp(n.cfg.Data, anchorsDir+"-damaged-*")
+	if merr == nil {
+		merr = os.Rename(dir, filepath.Join(aside, anchorsDir))
+	}
+	if merr != nil {
+		return errors.Join(err, merr)
+	}
+	n.log.Error("the anchors that were kept can't be read and are set aside", "aside", aside, "err", err)
+	n.anchors, err = openAnchors(dir, n.notary)
+	return err
 }
 
 // maxAnchorBackoff bounds the wait after a failure: a witness that is back is used

@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,8 +31,12 @@ const (
 	maxRequest = 64 << 10
 	// maxRequests is how many requests are worked on at a time.
 	maxRequests = 256
-	// actTimeout bounds one act of the desk.
-	actTimeout = 15 * time.Second
+	// maxConns is how many connections are open at a time: a program that opens more must not
+	// use up the files that the ledger needs.
+	maxConns = 512
+	// actTimeout bounds one act of the desk, writeTimeout the writing of its answer.
+	actTimeout   = 15 * time.Second
+	writeTimeout = 5 * time.Second
 	// TokenFile holds the secret that acts through the interface need; it is new at
 	// every start and only its owner can read it.
 	TokenFile = "api-token"
@@ -44,6 +50,7 @@ type api struct {
 	server   *http.Server
 	listener net.Listener
 	slots    chan struct{}
+	conns    atomic.Int32
 	work     sync.WaitGroup
 }
 
@@ -61,8 +68,21 @@ func (n *Node) listenAPI(Options) error {
 	n.api = &api{node: n, token: base64.RawURLEncoding.EncodeToString(secret), slots: make(chan struct{}, maxRequests), listener: l}
 	n.api.server = &http.Server{
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ConnState: n.api.count, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelError),
 	}
 	return nil
+}
+
+// count keeps the number of connections down.
+func (a *api) count(c net.Conn, s http.ConnState) {
+	switch s {
+	case http.StateNew:
+		if a.conns.Add(1) > maxConns {
+			c.Close()
+		}
+	case http.StateClosed, http.StateHijacked:
+		a.conns.Add(-1)
+	}
 }
 
 func (n *Node) serveAPI(Options) error {
@@ -79,7 +99,7 @@ func (n *Node) serveAPI(Options) error {
 	return nil
 }
 
-// Close ends the interface; requests under way get a second.
+// Close ends the interface; requests under way get a second, and are cut off then.
 func (a *api) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -87,6 +107,9 @@ func (a *api) Close() error {
 		a.server.Close()
 	}
 	a.work.Wait()
+	for range maxRequests { // whoever was cut off still leaves what it works on
+		a.slots <- struct{}{}
+	}
 	if err := a.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("close the interface: %w", err)
 	}
@@ -100,8 +123,8 @@ func (a *api) routes() http.Handler {
 	m.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	m.HandleFunc("GET /health", a.health)
 	m.HandleFunc("GET /status", a.guarded(a.status))
-	m.HandleFunc("POST /open", a.guarded(func(r *http.Request) (any, error) { return struct{}{}, a.node.Open(r.Context()) }))
-	m.HandleFunc("POST /close", a.guarded(func(r *http.Request) (any, error) { return struct{}{}, a.node.CloseBureau(r.Context()) }))
+	m.HandleFunc("POST /open", a.guarded(declares(a.node.Open)))
+	m.HandleFunc("POST /close", a.guarded(declares(a.node.CloseBureau)))
 	m.HandleFunc("POST /check-ins", a.guarded(a.checkIn))
 	m.HandleFunc("POST /undo", a.guarded(a.undo))
 	m.HandleFunc("POST /annulments", a.guarded(a.annul))
@@ -109,14 +132,31 @@ func (a *api) routes() http.Handler {
 	return a.bounded(m)
 }
 
+// declares is an act that takes an empty object.
+func declares(what func(context.Context) error) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		if err := readJSON(r, &struct{}{}); err != nil {
+			return nil, err
+		}
+		return struct{}{}, what(r.Context())
+	}
+}
+
 // bounded keeps the number and size of requests down, and strangers' pages out: the Host
-// must be a loopback address.
+// must be a loopback address, and who sends an Origin must be a page of this interface.
 func (a *api) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answerBy(w, writeTimeout)
 		host, _, err := net.SplitHostPort(r.Host)
 		if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 			http.Error(w, "not a loopback address", http.StatusForbidden)
 			return
+		}
+		for _, origin := range r.Header.Values("Origin") {
+			if origin != "http://"+r.Host {
+				http.Error(w, "not a page of this interface", http.StatusForbidden)
+				return
+			}
 		}
 		select {
 		case a.slots <- struct{}{}:
@@ -141,16 +181,27 @@ func (a *api) guarded(act func(*http.Request) (any, error)) http.HandlerFunc {
 		ctx, cancel := context.WithTimeout(r.Context(), actTimeout)
 		defer cancel()
 		out, err := act(r.WithContext(ctx))
+		answerBy(w, writeTimeout)
 		var bad badRequest
 		switch {
+		case errors.Is(err, errTooLong):
+			writeJSON(w, http.StatusRequestEntityTooLarge, problem{err.Error()})
 		case errors.As(err, &bad):
 			writeJSON(w, http.StatusBadRequest, problem{string(bad)})
+		case errors.Is(err, context.DeadlineExceeded):
+			writeJSON(w, http.StatusServiceUnavailable, problem{fmt.Sprintf("no answer within %v: ask again, what was recorded stays", actTimeout)})
 		case err != nil:
-			writeJSON(w, http.StatusServiceUnavailable, problem{err.Error()})
+			writeJSON(w, http.StatusServiceUnavailable, problem{inLine(err).Error()})
 		default:
 			writeJSON(w, http.StatusOK, out)
 		}
 	}
+}
+
+// answerBy gives the writing of an answer its time: a client that does not read holds nothing.
+func answerBy(w http.ResponseWriter, d time.Duration) {
+	// Every ResponseWriter of the server has deadlines.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d))
 }
 
 type problem struct {
@@ -168,109 +219,22 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 	_ = json.NewEncoder(w).Encode(v) // the client is gone otherwise
 }
 
+var errTooLong = fmt.Errorf("the request has more than %d bytes: no act needs so many", maxRequest)
+
 func readJSON(r *http.Request, v any) error {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil || d.Decode(new(struct{})) != io.EOF {
-		return badRequest("the request is not the JSON that this act takes")
-	}
-	return nil
-}
-
-// Identification is how an elector is named at the desk.
-type Identification struct {
-	// By is card, convocation, national.
-	By string `json:"by"`
-	// Number is the convocation or national number, as typed.
-	Number string `json:"number"`
-	// Attester is the code of the member who acts.
-	Attester uint16 `json:"attester"`
-}
-
-// find is the elector's token, or a refusal.
-func (n *Node) find(id Identification) (e ledger.ElectorToken, how rights.Ask, ok bool, err error) {
-	how = rights.Ask{Attester: id.Attester}
-	var i int
-	switch id.By {
-	case "card", "national":
-		how.Means = ledger.ByNationalNumber
-		if id.By == "card" {
-			how.Means = ledger.ByCard
+	err := d.Decode(v)
+	if err == nil {
+		if err = d.Decode(new(struct{})); err == io.EOF {
+			return nil
 		}
-		number, err := ledger.ParseNationalNumber(id.Number)
-		if err != nil {
-			return e, how, false, badRequest(err.Error())
-		}
-		i, ok = n.register.FindNationalNumber(number)
-	case "convocation":
-		how.Means = ledger.ByConvocationNumber
-		number, err := ledger.ParseConvocationNumber(id.Number, n.register.Method())
-		if err != nil {
-			return e, how, false, badRequest(err.Error())
-		}
-		i, ok = n.register.FindConvocationNumber(number)
-	default:
-		return e, how, false, badRequest(`"by" must be card, convocation or national`)
 	}
-	if !ok {
-		return e, how, false, nil
+	var long *http.MaxBytesError
+	if errors.As(err, &long) {
+		return errTooLong
 	}
-	return n.register.Token(i), how, true, nil
-}
-
-// Answer is a receipt as JSON.
-type Answer struct {
-	Admitted bool `json:"admitted"`
-	// Refusal is the refusal's number, 0 for none; Reason says it in English.
-	Refusal ledger.Refusal      `json:"refusal"`
-	Reason  string              `json:"reason"`
-	At      ledger.BureauNumber `json:"at,omitempty"`
-	// Record names this bureau's own admission, "<session>/<sequence>"; empty for none. A
-	// second tap on one elector gets the first one's.
-	Record     string `json:"record,omitempty"`
-	Recorded   bool   `json:"recorded"`
-	Replicated bool   `json:"replicated"`
-}
-
-func answerOf(r pollbook.Receipt) Answer {
-	a := Answer{
-		Admitted: r.Refusal == ledger.NotRefused, Refusal: r.Refusal, Reason: r.Refusal.String(), At: r.At, Recorded: r.Recorded, Replicated: r.Replicated,
-	}
-	if r.Record != (ledger.StatementID{}) {
-		a.Record = fmt.Sprintf("%x/%d", r.Record.Session, r.Record.Sequence)
-	}
-	return a
-}
-
-// CheckIn admits an elector named at the desk, or says why not.
-func (n *Node) CheckIn(ctx context.Context, id Identification) (Answer, error) {
-	e, how, ok, err := n.find(id)
-	if err != nil {
-		return Answer{}, err
-	}
-	if !ok {
-		return answerOf(pollbook.Receipt{Refusal: ledger.NotOnTheRoll}), nil
-	}
-	r, err := n.book.CheckIn(ctx, e, how)
-	return answerOf(r), err
-}
-
-// Correction is the answer to an undo or an annulment.
-type Correction struct {
-	// Done: the admission is taken back.
-	Done bool `json:"done"`
-	// Refusal and Reason say why not.
-	Refusal ledger.Refusal `json:"refusal"`
-	Reason  string         `json:"reason"`
-}
-
-// correctionOf reads what the desk was told: an undone admission is withdrawn, an annulled
-// one leaves no refusal.
-func correctionOf(r pollbook.Receipt) Correction {
-	if r.Refusal == ledger.NotRefused || r.Refusal == ledger.Withdrawn {
-		return Correction{Done: true, Reason: "taken back"}
-	}
-	return Correction{Refusal: r.Refusal, Reason: r.Refusal.String()}
+	return badRequest("the request is not the JSON that this act takes: see node/DESIGN.md, the interface on loopback")
 }
 
 func (a *api) checkIn(r *http.Request) (any, error) {
@@ -289,14 +253,9 @@ func (a *api) undo(r *http.Request) (any, error) {
 	if err := readJSON(r, &in); err != nil {
 		return nil, err
 	}
-	e, _, ok, err := a.node.find(in.Identification)
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return correctionOf(pollbook.Receipt{Refusal: ledger.NotOnTheRoll}), nil
-	}
-	out, err := a.node.book.Undo(r.Context(), e, in.Reason)
+	out, err := a.node.act(in.Identification, func(e ledger.ElectorToken, _ rights.Ask) (pollbook.Receipt, error) {
+		return a.node.book.Undo(r.Context(), e, in.Reason)
+	})
 	return correctionOf(out), err
 }
 
@@ -309,13 +268,8 @@ func (a *api) annul(r *http.Request) (any, error) {
 	if err := readJSON(r, &in); err != nil {
 		return nil, err
 	}
-	e, _, ok, err := a.node.find(in.Identification)
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return correctionOf(pollbook.Receipt{Refusal: ledger.NotOnTheRoll}), nil
-	}
-	out, err := a.node.book.Annul(r.Context(), e, rights.Annul{Reason: in.Reason, Attesters: [2]uint16{in.Attester, in.Second}})
+	out, err := a.node.act(in.Identification, func(e ledger.ElectorToken, _ rights.Ask) (pollbook.Receipt, error) {
+		return a.node.book.Annul(r.Context(), e, rights.Annul{Reason: in.Reason, Attesters: [2]uint16{in.Attester, in.Second}})
+	})
 	return correctionOf(out), err
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -130,6 +131,8 @@ func (c *Config) complete(dir string) error {
 		return errors.New(`"commune" and "bureau" must be given`)
 	case len(c.Media) != 3:
 		return errors.New(`"media" must name three places: the disk and the two keys`)
+	case twice(c.Media):
+		return errors.New(`"media" names one place twice: the disk and the two keys are three places`)
 	case len(c.Listen) == 0:
 		return errors.New(`"listen" must give an address`)
 	case c.CheckpointEvery < 0:
@@ -145,9 +148,22 @@ func (c *Config) complete(dir string) error {
 	return nil
 }
 
+// twice says that two of the places are one; an empty one is a medium that is absent.
+func twice(places []string) bool {
+	for i, p := range places {
+		if p != "" && slices.Contains(places[:i], p) {
+			return true
+		}
+	}
+	return false
+}
+
 func within(dir, p string) string {
-	if p == "" || filepath.IsAbs(p) {
+	if p == "" {
 		return p
+	}
+	if filepath.IsAbs(p) {
+		return filepath.Clean(p)
 	}
 	return filepath.Join(dir, p)
 }

@@ -3,49 +3,137 @@ package node
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"pointage/ledger"
 )
 
 // dataVersion is the version of the data directory's layout.
 const dataVersion = "1"
 
-// lockData makes the data directory, checks its version and takes its lock: one
-// program at a time. The lock goes with the file, also at kill -9.
-func lockData(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make data directory: %w", err)
-	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock data directory: %w", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("%s is in use: another pointage runs this bureau; stop it first", dir)
-	}
-	if err := checkVersion(filepath.Join(dir, "version")); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+const (
+	versionFile = "version"
+	// ownerFile says whose data it is, so that a directory that was mixed up is refused
+	// before the journal begins a session.
+	ownerFile = "bureau"
+)
+
+// locked is directories that this program alone has open. The lock is the directory's own, so
+// that taking it writes nothing; it goes with the process, also at kill -9.
+type locked struct {
+	dirs []*os.File
+	// made is a data directory that was not there before; Close takes it away again unless
+	// something was written in it.
+	made string
 }
 
-func checkVersion(file string) error {
-	b, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
-		return writeFile(file, []byte(dataVersion+"\n"), 0o600)
+// lock takes directories: one program at a time, whatever configuration it was given. Those
+// that are not there, such as a key that is not attached, are left out.
+func (l *locked) lock(dirs ...string) error {
+	for _, dir := range dirs {
+		f, err := os.Open(dir)
+		if errors.Is(err, fs.ErrNotExist) || dir == "" {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("lock %s: %w", dir, err)
+		}
+		if l.has(f) {
+			f.Close()
+			continue
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			f.Close()
+			return fmt.Errorf("%s is in use: another pointage runs this bureau; stop it first", dir)
+		}
+		l.dirs = append(l.dirs, f)
 	}
+	return nil
+}
+
+// has says whether a directory is locked here already, by the same name or another.
+func (l *locked) has(f *os.File) bool {
+	st, err := f.Stat()
+	for _, d := range l.dirs {
+		if was, werr := d.Stat(); err == nil && werr == nil && os.SameFile(was, st) {
+			return true
+		}
+	}
+	return false
+}
+
+// Close gives the directories back.
+func (l *locked) Close() error {
+	if l.made != "" {
+		_ = os.Remove(l.made) // it stays when there is something in it
+	}
+	var errs []error
+	for _, f := range l.dirs {
+		errs = append(errs, f.Close())
+	}
+	l.dirs, l.made = nil, ""
+	return errors.Join(errs...)
+}
+
+// lockData makes the data directory, takes it, and checks whose it is.
+func (l *locked) lockData(dir, owner string) error {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		l.made = dir
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	if err := l.lock(dir); err != nil {
+		return err
+	}
+	v, err := readLine(filepath.Join(dir, versionFile))
 	if err != nil {
 		return fmt.Errorf("read data version: %w", err)
 	}
-	if v := strings.TrimSpace(string(b)); v != dataVersion {
-		return fmt.Errorf("%s says version %q, this program knows %s: use the program that wrote it", file, v, dataVersion)
+	if v != "" && v != dataVersion {
+		return fmt.Errorf("%s says version %q, this program knows %s: use the program that wrote it", filepath.Join(dir, versionFile), v, dataVersion)
+	}
+	was, err := readLine(filepath.Join(dir, ownerFile))
+	if err != nil {
+		return fmt.Errorf("read the data's owner: %w", err)
+	}
+	if was != "" && was != owner {
+		return fmt.Errorf("%s is the data of another bureau or election: use this bureau's own directory, or a new one", dir)
 	}
 	return nil
+}
+
+// ownerOf names one bureau of one election.
+func ownerOf(g *ledger.Group, n ledger.BureauNumber) string {
+	return fmt.Sprintf("manifest %v commune %d bureau %d", g.Manifest, g.Commune, n)
+}
+
+// claimData says in the directory what it is, once the media have opened.
+func claimData(dir, owner string) error {
+	for _, f := range [][2]string{{versionFile, dataVersion}, {ownerFile, owner}} {
+		name := filepath.Join(dir, f[0])
+		if was, err := readLine(name); err == nil && was == f[1] {
+			continue
+		}
+		if err := writeFile(name, []byte(f[1]+"\n"), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readLine reads a file of one short line, empty when there is none.
+func readLine(name string) (string, error) {
+	b, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(b)), err
 }
 
 // writeFile replaces a file whole: a crash leaves the old one or the new one.

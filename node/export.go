@@ -25,7 +25,13 @@ func (n *Node) Export(dir string) error {
 	if n.anchors == nil {
 		return ErrNoLogKey
 	}
-	return exportTo(dir, n.store, n.anchors, n.prepared)
+	if err := n.enter(); err != nil {
+		return err
+	}
+	defer n.acts.RUnlock()
+	n.exporting.Lock() // two into one directory would undo each other
+	defer n.exporting.Unlock()
+	return inLine(exportTo(dir, n.store, n.anchors, n.prepared))
 }
 
 func exportTo(dir string, s *store.Store, a *anchors, p *Prepared) error {
@@ -45,20 +51,27 @@ func ExportStopped(cfg Config, dir string) (err error) {
 	if err != nil {
 		return InputError{err}
 	}
-	if _, err := os.Stat(cfg.Data); err != nil {
-		return fmt.Errorf("nothing to export: %w", err)
+	if err := p.has(cfg); err != nil {
+		return InputError{err}
 	}
-	lock, err := lockData(cfg.Data)
-	if err != nil {
+	if cfg.Bureau != p.Commune.Principal && cfg.Bureau != p.Commune.Deputy {
+		return ErrNoLogKey
+	}
+	ledgerIn := filepath.Join(cfg.Data, ledgerDir)
+	if _, err := os.Stat(ledgerIn); err != nil {
+		return fmt.Errorf("nothing to export: there is no ledger in %s", cfg.Data)
+	}
+	var l locked
+	defer func() { err = inLine(errors.Join(err, l.Close())) }()
+	if err := l.lockData(cfg.Data, ownerOf(p.Group, cfg.Bureau)); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	s, err := store.Open(filepath.Join(cfg.Data, "ledger"), p.Group, store.Options{})
+	s, err := store.Open(ledgerIn, p.Group, store.Options{})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	a, err := openAnchors(filepath.Join(cfg.Data, "anchors"), &notary{group: p.Group})
+	a, err := openAnchors(filepath.Join(cfg.Data, anchorsDir), &notary{group: p.Group})
 	if err != nil {
 		return err
 	}
@@ -82,16 +95,24 @@ func (a *api) export(r *http.Request) (any, error) {
 }
 
 // Open declares the bureau open to electors.
-func (n *Node) Open(ctx context.Context) error { return n.book.OpenBureau(ctx) }
+func (n *Node) Open(ctx context.Context) error { return n.declare(ctx, n.book.OpenBureau) }
 
 // CloseBureau declares the bureau closed to electors. At the principal bureau the last
 // anchor then doesn't wait for its turn.
 func (n *Node) CloseBureau(ctx context.Context) error {
-	err := n.book.CloseBureau(ctx)
+	err := n.declare(ctx, n.book.CloseBureau)
 	if n.anchorer != nil {
 		n.anchorer.Hurry()
 	}
 	return err
+}
+
+func (n *Node) declare(ctx context.Context, what func(context.Context) error) error {
+	if err := n.enter(); err != nil {
+		return err
+	}
+	defer n.acts.RUnlock()
+	return what(ctx)
 }
 
 // Head is the end of the commune's chain as this bureau has it.

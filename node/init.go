@@ -1,10 +1,12 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/BurntSushi/toml"
 
@@ -45,16 +47,36 @@ func Init(dir string, cfg Config, passphrase string, log *slog.Logger) error {
 	if err != nil {
 		return InputError{err}
 	}
-	for _, made := range []string{dir, cfg.Media[0]} { // the disk is always there, keys must be attached
-		if made == "" {
-			continue
-		}
-		if err := os.MkdirAll(made, 0o700); err != nil {
-			return fmt.Errorf("make %s: %w", made, err)
-		}
-	}
-	if err := journal.Create(journalOptions(cfg, p.Group, k, s.Device, log)); err != nil {
+	unmake, err := makeDirs(dir, cfg.Media[0]) // the disk is always there, keys must be attached
+	if err != nil {
 		return err
 	}
+	if err := journal.Create(journalOptions(cfg, p.Group, k, s.Device, log)); err != nil {
+		unmake()
+		return inLine(err)
+	}
 	return writeFile(file, written, 0o600)
+}
+
+// makeDirs makes directories; unmake takes away again those that were not there and are empty.
+func makeDirs(dirs ...string) (unmake func(), err error) {
+	var made []string
+	unmake = func() {
+		for _, d := range slices.Backward(made) {
+			_ = os.Remove(d) // it stays when there is something in it
+		}
+	}
+	for _, d := range dirs {
+		if d == "" {
+			continue
+		}
+		if _, err := os.Stat(d); errors.Is(err, os.ErrNotExist) {
+			made = append(made, d)
+		}
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			unmake()
+			return nil, fmt.Errorf("make %s: %w", d, err)
+		}
+	}
+	return unmake, nil
 }

@@ -6,12 +6,12 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,7 +50,8 @@ type Node struct {
 
 	// In the order of starting; Close goes the other way round.
 	register *register.Register
-	lock     *os.File
+	witness  *anchor.Client
+	locked   locked
 	api      *api
 	host     *transport.Host
 	store    *store.Store
@@ -68,6 +69,25 @@ type Node struct {
 	work  sync.WaitGroup
 	// receiver takes new entries once the pollbook is there.
 	receiver atomic.Pointer[pollbook.Pollbook]
+	// exporting is held by the one export that is written.
+	exporting sync.Mutex
+	closing   sync.Once
+	closeErr  error
+
+	// acts is held for reading by every act from outside, and by Close when it takes away what
+	// they use; shut says that it has.
+	acts sync.RWMutex
+	shut bool
+}
+
+// enter begins an act from outside; the caller leaves it by n.acts.RUnlock when there is no error.
+func (n *Node) enter() error {
+	n.acts.RLock()
+	if n.shut {
+		n.acts.RUnlock()
+		return pollbook.ErrClosed
+	}
+	return nil
 }
 
 // Start brings a bureau up: keys and register into memory, then network, ledger, journal,
@@ -80,15 +100,12 @@ func Start(cfg Config, opt Options) (n *Node, err error) {
 	n = &Node{cfg: cfg, log: opt.Logger.With("bureau", cfg.Bureau)}
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
-	// What can be refused is looked at before the journal begins a session.
+	// What can be refused is looked at before anything is written.
 	for _, start := range []func(Options) error{
-		n.unlock, n.lockData, n.listenAPI, n.startHost, n.startStore, n.startJournal, n.startGroup, n.startBook, n.startNotary, n.serveAPI,
+		n.unlock, n.lock, n.listenAPI, n.startHost, n.reopenStore, n.startJournal, n.startStore, n.startGroup, n.startBook, n.startNotary, n.serveAPI,
 	} {
 		if err := start(opt); err != nil {
-			if cerr := n.Close(); cerr != nil {
-				err = errors.Join(err, cerr)
-			}
-			return nil, err
+			return nil, inLine(errors.Join(err, n.Close()))
 		}
 	}
 	n.work.Go(func() { n.watch(ctx) })
@@ -107,6 +124,9 @@ func (n *Node) unlock(opt Options) (err error) {
 	if err := n.prepared.has(n.cfg); err != nil {
 		return InputError{err}
 	}
+	if n.witness, err = n.prepared.witness(n.cfg); err != nil {
+		return InputError{err}
+	}
 	if n.keys, n.secrets, err = n.prepared.OpenKeys(n.cfg.Keys, opt.Passphrase, n.cfg.Bureau); err != nil {
 		return InputError{err}
 	}
@@ -116,9 +136,13 @@ func (n *Node) unlock(opt Options) (err error) {
 	return nil
 }
 
-func (n *Node) lockData(Options) (err error) {
-	n.lock, err = lockData(n.cfg.Data)
-	return err
+// lock takes the bureau's directories. The media too: under another data directory a second
+// program would go on from the same head, and admit whom this one admits.
+func (n *Node) lock(Options) error {
+	if err := n.locked.lock(n.cfg.Media...); err != nil {
+		return err
+	}
+	return n.locked.lockData(n.cfg.Data, ownerOf(n.prepared.Group, n.cfg.Bureau))
 }
 
 // startHost joins the network of the commune's machines and nobody else's.
@@ -165,8 +189,27 @@ func journalOptions(cfg Config, g *ledger.Group, k register.Keys, device ed25519
 // now is the device's clock: information for people, never the ground of a decision.
 func now() ledger.Instant { return ledger.Instant(time.Now().UnixMilli()) }
 
-func (n *Node) startStore(opt Options) (err error) {
-	n.store, err = store.Open(filepath.Join(n.cfg.Data, "ledger"), n.prepared.Group, store.Options{
+// reopenStore opens the ledger that is there, since it may be refused; a new one is founded
+// when the media have opened.
+func (n *Node) reopenStore(opt Options) error {
+	if _, err := os.Stat(filepath.Join(n.cfg.Data, ledgerDir)); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return n.openStore(opt)
+}
+
+func (n *Node) startStore(opt Options) error {
+	if err := claimData(n.cfg.Data, ownerOf(n.prepared.Group, n.cfg.Bureau)); err != nil || n.store != nil {
+		return err
+	}
+	return n.openStore(opt)
+}
+
+// ledgerDir is the store's directory in the data directory.
+const ledgerDir = "ledger"
+
+func (n *Node) openStore(opt Options) (err error) {
+	n.store, err = store.Open(filepath.Join(n.cfg.Data, ledgerDir), n.prepared.Group, store.Options{
 		Logger: n.log, Verified: opt.Verified,
 		OnPlaced: func(entries []ledger.PlacedEntry) {
 			if b := n.receiver.Load(); b != nil {
@@ -175,71 +218,6 @@ func (n *Node) startStore(opt Options) (err error) {
 		},
 	})
 	return err
-}
-
-// storeNote is the journal's note of the number of this machine's Raft store: durable
-// before the store exists, so that an identity never comes back with an empty one.
-const storeNote = "raft store number"
-
-// startGroup joins the commune's Raft group. A store that was lost gets a new number and
-// joins when the leader adds it.
-func (n *Node) startGroup(Options) error {
-	number, existed, err := n.storeNumber()
-	if err != nil {
-		return err
-	}
-	n.group, err = n.openGroup(number, existed)
-	if errors.Is(err, consensus.ErrStoreLost) || errors.Is(err, consensus.ErrDamaged) {
-		n.log.Warn("the Raft store is gone, joining with a new one", "err", err)
-		if err := os.RemoveAll(filepath.Join(n.cfg.Data, "raft")); err != nil {
-			return fmt.Errorf("set the damaged store aside: %w", err)
-		}
-		if number, err = n.newStoreNumber(); err != nil {
-			return err
-		}
-		n.group, err = n.openGroup(number, false)
-	}
-	if err != nil {
-		return fmt.Errorf("start the group: %w", err)
-	}
-	return nil
-}
-
-func (n *Node) storeNumber() (number uint64, existed bool, err error) {
-	if b, ok := n.journal.Note(storeNote); ok && len(b) == 8 {
-		return binary.BigEndian.Uint64(b), true, nil
-	}
-	return 0, false, n.setStoreNumber(0)
-}
-
-func (n *Node) newStoreNumber() (uint64, error) {
-	var b [8]byte
-	rand.Read(b[:])
-	number := binary.BigEndian.Uint64(b[:]) | 1 // never 0, the first store's
-	return number, n.setStoreNumber(number)
-}
-
-func (n *Node) setStoreNumber(number uint64) error {
-	if err := n.journal.SetNote(context.Background(), storeNote, binary.BigEndian.AppendUint64(nil, number)); err != nil {
-		return fmt.Errorf("keep the Raft store's number: %w", err)
-	}
-	return nil
-}
-
-func (n *Node) openGroup(number uint64, existed bool) (*consensus.Group, error) {
-	c := n.prepared.Commune
-	votes := map[ledger.BureauNumber]bool{}
-	for _, b := range c.Voting {
-		votes[b] = true
-	}
-	var members []consensus.Member
-	for _, b := range c.Bureaux {
-		members = append(members, consensus.Member{Peer: n.peers.id[b.Number], Voting: votes[b.Number]})
-	}
-	return consensus.Start(consensus.Config{
-		Dir: filepath.Join(n.cfg.Data, "raft"), Members: members, StoreNumber: number, StoreExisted: existed,
-		Principal: n.peers.id[c.Principal], Deputy: n.peers.id[c.Deputy], Logger: n.log,
-	}, n.host, n.store)
 }
 
 func (n *Node) startBook(opt Options) (err error) {
@@ -268,9 +246,15 @@ func (n *Node) receive(peer string, q []byte) []byte {
 	return []byte{}
 }
 
-// Close ends the bureau cleanly: nobody is admitted any longer, what was durable
-// stays, the media are level.
+// Close ends the bureau cleanly: nobody is admitted any longer, what was durable stays, the
+// media are level. Acts under way hear pollbook.ErrClosed, as do those that come later. Closing
+// again does nothing.
 func (n *Node) Close() error {
+	n.closing.Do(func() { n.closeErr = inLine(n.close()) })
+	return n.closeErr
+}
+
+func (n *Node) close() error {
 	n.stop()
 	var errs []error
 	closeAll := func(cs ...interface{ Close() error }) {
@@ -291,6 +275,9 @@ func (n *Node) Close() error {
 	if n.book != nil {
 		closeAll(n.book)
 	}
+	n.acts.Lock() // nobody waits at the table any longer
+	n.shut = true
+	n.acts.Unlock()
 	if n.group != nil {
 		closeAll(n.group)
 	}
@@ -303,11 +290,27 @@ func (n *Node) Close() error {
 	if n.host != nil {
 		closeAll(n.host)
 	}
+	if n.witness != nil {
+		n.witness.Close()
+	}
 	if n.register != nil {
 		n.register.Close()
 	}
-	if n.lock != nil {
-		closeAll(n.lock)
-	}
+	closeAll(&n.locked)
 	return errors.Join(errs...)
+}
+
+// lined tells an error in one line, however many it was joined from.
+type lined struct{ error }
+
+func (l lined) Error() string { return strings.ReplaceAll(l.error.Error(), "\n", "; ") }
+
+// Unwrap gives the error itself.
+func (l lined) Unwrap() error { return l.error }
+
+func inLine(err error) error {
+	if err == nil {
+		return nil
+	}
+	return lined{err}
 }

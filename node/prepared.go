@@ -12,6 +12,7 @@ import (
 
 	"pointage/ledger"
 	"pointage/ledger/election"
+	"pointage/node/anchor"
 	"pointage/node/register"
 )
 
@@ -32,7 +33,7 @@ type Prepared struct {
 type InputError struct{ Err error }
 
 // Error is the error's own.
-func (e InputError) Error() string { return e.Err.Error() }
+func (e InputError) Error() string { return lined{e.Err}.Error() }
 
 // Unwrap gives the error itself.
 func (e InputError) Unwrap() error { return e.Err }
@@ -48,6 +49,20 @@ func (p *Prepared) has(cfg Config) error {
 		}
 	}
 	return nil
+}
+
+// witness is the client of the witness that the manifest names first, at the configuration's
+// address when it has one.
+func (p *Prepared) witness(cfg Config) (*anchor.Client, error) {
+	w := p.Manifest.Witnesses[0]
+	if cfg.Witness != "" {
+		w.URL = cfg.Witness
+	}
+	c, err := anchor.NewClient(w.URL, w.VKey, anchor.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("%w: write its address as \"witness\" in the configuration", err)
+	}
+	return c, nil
 }
 
 // maxSealed is the length of a sealed register file, in bytes.

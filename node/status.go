@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pointage/ledger"
+	"pointage/node/pollbook"
 )
 
 // Status is a bureau's state, as `pointage status` prints it.
@@ -39,12 +40,18 @@ type Status struct {
 	// the log's key.
 	AnchoredSize     uint64  `json:"anchored_size"`
 	AnchorAgeSeconds float64 `json:"anchor_age_seconds"`
+	// AnchorFault is why the last attempt to anchor failed, empty when it didn't.
+	AnchorFault string `json:"anchor_fault,omitempty"`
 	// Fault is why the bureau can't go on, empty when it can.
 	Fault string `json:"fault,omitempty"`
 }
 
-// Status reports the bureau's state.
+// Status reports the bureau's state; after Close it says that alone.
 func (n *Node) Status() Status {
+	if err := n.enter(); err != nil {
+		return Status{Election: n.prepared.Manifest.Election, Commune: n.cfg.Commune, Bureau: n.cfg.Bureau, Link: pollbook.Alone.String(), Fault: err.Error()}
+	}
+	defer n.acts.RUnlock()
 	b, h := n.book.Status(), n.store.Head()
 	s := Status{
 		Election: n.prepared.Manifest.Election, Commune: n.cfg.Commune, Bureau: n.cfg.Bureau, Open: b.Open, Link: b.Link.String(), Backlog: b.Backlog,
@@ -60,7 +67,11 @@ func (n *Node) Status() Status {
 	}
 	if n.anchorer != nil {
 		_, s.AnchoredSize = n.anchors.newest()
-		s.AnchorAgeSeconds = n.anchorer.Status().Age(time.Now()).Seconds()
+		a := n.anchorer.Status()
+		s.AnchorAgeSeconds = a.Age(time.Now()).Seconds()
+		if a.Err != nil {
+			s.AnchorFault = inLine(a.Err).Error()
+		}
 	}
 	return s
 }
@@ -72,7 +83,7 @@ func (n *Node) mediaStates() []string {
 		case !m.Attached:
 			out = append(out, "absent")
 		case m.Fault != nil:
-			out = append(out, "failed: "+m.Fault.Error())
+			out = append(out, "failed: "+inLine(m.Fault).Error())
 		default:
 			out = append(out, "good")
 		}
@@ -84,30 +95,37 @@ func (n *Node) mediaStates() []string {
 func (n *Node) fault() string {
 	for _, failed := range []func() error{n.journal.Err, n.store.Err} {
 		if err := failed(); err != nil {
-			return err.Error()
+			return inLine(err).Error()
 		}
 	}
 	return n.group.Status().Fault
 }
 
-// watch logs the fault that ends the bureau's work; the process stays up so that the
+// watch logs the faults that end the bureau's work; the process stays up so that the
 // president can read why.
 func (n *Node) watch(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-n.journal.Failed():
-		n.log.Error("the journal has stopped: fewer than two media", "err", n.journal.Err())
-	case <-n.store.Failed():
-		n.log.Error("the ledger's store has stopped", "err", n.store.Err())
+	journal, store := n.journal.Failed(), n.store.Failed()
+	for journal != nil || store != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-journal:
+			n.log.Error("the journal has stopped: fewer than two media", "err", n.journal.Err())
+			journal = nil
+		case <-store:
+			n.log.Error("the ledger's store has stopped", "err", n.store.Err())
+			store = nil
+		}
 	}
 }
 
 func (a *api) health(w http.ResponseWriter, _ *http.Request) {
-	if f := a.node.fault(); f != "" {
-		writeJSON(w, http.StatusServiceUnavailable, problem{f})
+	s := a.node.Status()
+	if s.Fault != "" {
+		writeJSON(w, http.StatusServiceUnavailable, problem{s.Fault})
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "link": a.node.book.Status().Link.String()})
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "link": s.Link})
 }
 
 func (a *api) status(*http.Request) (any, error) { return a.node.Status(), nil }
