@@ -9,13 +9,15 @@ import (
 	"pointage/ledger"
 )
 
-// appending is what one caller wants durable: statements, or a note.
+// appending is what one caller wants of the writer: statements or a note to be durable, or an
+// act between two records.
 type appending struct {
 	statements []ledger.Statement
 	exact      []ledger.Instant
 	// size of the encoded statements with their lengths, in bytes.
 	size int
 	note *note
+	act  func() error
 	// taken is set once: by the writer that will answer, or by a caller who goes away.
 	taken atomic.Bool
 	// done gets the writer's answer; it has room for it.
@@ -84,8 +86,12 @@ func (j *Journal) submit(ctx context.Context, a *appending) (Durable, error) {
 	case r := <-a.done:
 		return r.durable, r.err
 	case <-ctx.Done():
-		a.taken.CompareAndSwap(false, true)
-		return Durable{}, ctx.Err()
+		// An act that has begun is waited for: the caller goes on with what it changed.
+		if a.taken.CompareAndSwap(false, true) || a.act == nil {
+			return Durable{}, ctx.Err()
+		}
+		r := <-a.done
+		return r.durable, r.err
 	case <-j.ended:
 	}
 	select {
@@ -94,6 +100,13 @@ func (j *Journal) submit(ctx context.Context, a *appending) (Durable, error) {
 	default: // it came too late for the writer
 		return Durable{}, ErrClosed
 	}
+}
+
+// do runs an act on the writer's goroutine, between two records; it may use what the writer
+// owns. When do returns the act is over, or will not run.
+func (j *Journal) do(ctx context.Context, act func() error) error {
+	_, err := j.submit(ctx, &appending{act: act, done: make(chan appended, 1)})
+	return err
 }
 
 // write is the writer: it takes all that waits, signs once, and waits for two media.
@@ -115,6 +128,10 @@ func (j *Journal) write() {
 		}
 		if a.note != nil {
 			a.done <- appended{err: j.writeNote(a.note)}
+			continue
+		}
+		if a.act != nil {
+			a.done <- appended{err: a.act()}
 			continue
 		}
 		j.pace()
@@ -144,7 +161,7 @@ func (j *Journal) gather(a *appending) (group []*appending, held *appending) {
 			if !a.taken.CompareAndSwap(false, true) {
 				continue
 			}
-			if a.note != nil || count+len(a.statements) > ledger.MaxStatements || size+a.size > maxStatementBytes {
+			if a.note != nil || a.act != nil || count+len(a.statements) > ledger.MaxStatements || size+a.size > maxStatementBytes {
 				return group, a
 			}
 			group, count, size = append(group, a), count+len(a.statements), size+a.size
@@ -165,12 +182,15 @@ func (j *Journal) writeBatch(group []*appending) (*ledger.Batch, error) {
 		return nil, err
 	}
 	r.batch = b
-	at, err := j.commit(encodeBatchRecord(r))
+	plain := encodeBatchRecord(r)
+	at, err := j.commit(plain)
 	if err != nil {
 		return nil, err
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.since.add(plain, len(j.chain))
+	j.statements, j.bytes = j.statements+uint64(len(all)), j.bytes+int64(frameLen(plain))
 	j.point = ledger.Point{Next: b.Header.Next(), Previous: b.Header.Identity()}
 	j.chain = append(j.chain, entry{at: at, kept: &r})
 	if n := len(j.chain) - 1 - maxKept; n >= 0 {
@@ -191,9 +211,11 @@ func (j *Journal) writeNote(n *note) error {
 	if full {
 		return fmt.Errorf("note under a new key: there are %d keys, at most %d", maxNotes, maxNotes)
 	}
-	if _, err := j.commit(n.encode()); err != nil {
+	plain := n.encode()
+	if _, err := j.commit(plain); err != nil {
 		return err
 	}
+	j.since.add(plain, -1)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.notes[n.key] = *n
@@ -209,7 +231,7 @@ func (j *Journal) commit(plain []byte) (at spans, err error) {
 	}
 	acks := make(chan error, members)
 	waiting := 0
-	for _, m := range j.media {
+	for _, m := range j.written() {
 		var n nonce
 		if err := j.draw(&n); err != nil {
 			return at, j.halt(err)
@@ -234,28 +256,42 @@ func (j *Journal) commit(plain []byte) (at spans, err error) {
 	return at, nil
 }
 
+// written are the attached media, those that have failed among them.
+func (j *Journal) written() []*medium {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.media
+}
+
+// good are the media that count.
+func (j *Journal) good() (good []*medium) {
+	for _, m := range j.written() {
+		if m.failure() == nil {
+			good = append(good, m)
+		}
+	}
+	return good
+}
+
 // mediumFailed reports a medium that is no longer written, and stops the journal when fewer
 // than two are left.
 func (j *Journal) mediumFailed(m *medium) {
 	j.opt.Logger.Error("journal: a medium has failed", "member", m.member, "err", m.status().Fault)
-	good := 0
-	for _, x := range j.media {
-		if x.failure() == nil {
-			good++
-		}
-	}
-	if good < quorum {
+	if len(j.good()) < quorum {
 		j.halt(j.faults())
 	}
 }
 
 // faults says of each medium that is not written why, in one line.
 func (j *Journal) faults() error {
+	j.mu.Lock()
+	media, absent := j.media, j.absent
+	j.mu.Unlock()
 	var all faults
-	for _, e := range j.absent {
+	for _, e := range absent {
 		all = append(all, e)
 	}
-	for _, m := range j.media {
+	for _, m := range media {
 		if fault := m.status().Fault; fault != nil {
 			all = append(all, fault)
 		}
@@ -286,6 +322,7 @@ func (j *Journal) Close() error {
 	}
 	close(j.closing)
 	<-j.ended
+	j.changing <- struct{}{} // whoever takes a medium up hears ErrClosed and ends
 	if err := j.detach(); err != nil {
 		return fmt.Errorf("close journal: %w", err)
 	}
@@ -295,16 +332,17 @@ func (j *Journal) Close() error {
 // detach levels the media and lets go of them.
 func (j *Journal) detach() error {
 	failed := map[*medium]bool{}
-	for _, m := range j.media {
+	media := j.written()
+	for _, m := range media {
 		failed[m] = m.failure() != nil
 		m.endWhenLevel()
 	}
 	j.writers.Wait()
 	var errs []error
-	for _, m := range j.media {
+	for _, m := range media {
 		if !failed[m] {
-			errs = append(errs, m.status().Fault)
+			errs = append(errs, m.status().Fault, m.closing)
 		}
 	}
-	return errors.Join(append(errs, j.closeFiles())...)
+	return errors.Join(errs...)
 }

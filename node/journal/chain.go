@@ -103,15 +103,43 @@ func (e *ForkError) Error() string {
 //
 // What is beside the chain was then either never durable, an orphan, or there was a clone. It
 // is surely a clone's where one session has two batches after the point of parting or two on one
-// batch: a session signs a batch when the one before is durable.
+// batch: a session signs a batch when the one before is durable. So it is where its round is not
+// below that of the chain's end.
 func (u *union) history() (*history, error) {
-	order, err := u.link()
+	order, lost, err := u.link()
+	if err == nil {
+		err = gap(lost)
+	}
 	if err != nil || len(order) == 0 {
 		return &history{}, err
 	}
+	h := past(order, slices.MaxFunc(order, (*node).compare))
+	return h, h.fork()
+}
+
+// historyOf is the history that a session at work goes on from, to its batch with this identity.
+// Whatever else the union holds is beside it.
+func (u *union) historyOf(id ledger.Hash) (*history, error) {
+	order, lost, err := u.link()
+	if err == nil {
+		err = gap(lost)
+	}
+	if err != nil {
+		return nil, err
+	}
+	end := u.nodes[id]
+	if end == nil {
+		return nil, fmt.Errorf("%w (the newest of them)", ErrGap)
+	}
+	h := past(order, end)
+	return h, h.fork()
+}
+
+// past is the history that ends with a batch.
+func past(order []*node, end *node) *history {
 	h := new(history)
 	listed := map[ledger.Head]bool{}
-	for n := slices.MaxFunc(order, (*node).compare); n != nil; n = n.parent {
+	for n := end; n != nil; n = n.parent {
 		h.chain, n.chosen = append(h.chain, n), true
 		for _, o := range n.orphans {
 			listed[o.Head] = true
@@ -123,25 +151,41 @@ func (u *union) history() (*history, error) {
 			h.off = append(h.off, n)
 		}
 	}
-	var forks []Finding
 	for _, t := range h.tails() {
 		f := h.finding(t)
-		if f.Kind == Forked {
-			forks = append(forks, f)
-		}
 		h.found = append(h.found, f)
 		if !listed[f.Tail.Head] {
 			h.unlisted = append(h.unlisted, *f.Tail)
 		}
 	}
-	if forks != nil {
-		return nil, &ForkError{forks}
-	}
-	return h, nil
+	return h
 }
 
-// link joins each batch to the one that it goes on from. order has every batch behind it.
-func (u *union) link() (order []*node, err error) {
+// fork is a *ForkError when a tail can only be a clone's doing.
+func (h *history) fork() error {
+	var forks []Finding
+	for _, f := range h.found {
+		if f.Kind == Forked {
+			forks = append(forks, f)
+		}
+	}
+	if forks == nil {
+		return nil
+	}
+	return &ForkError{forks}
+}
+
+// gap is ErrGap when there are batches whose parent is on no medium.
+func gap(lost []*node) error {
+	if len(lost) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w (before statement %d of %v)", ErrGap, lost[0].first, lost[0].author)
+}
+
+// link joins each batch to the one that it goes on from. order has every batch behind it; lost
+// are those whose parent is on no medium, and what goes on from them is in neither.
+func (u *union) link() (order, lost []*node, err error) {
 	for _, h := range u.order {
 		n := h.node
 		if n == nil || n.held != h {
@@ -153,16 +197,22 @@ func (u *union) link() (order []*node, err error) {
 		}
 		p := u.nodes[n.previous]
 		if p == nil {
-			return nil, fmt.Errorf("%w (before statement %d of %v)", ErrGap, n.first, n.author)
+			lost = append(lost, n)
+			continue
 		}
 		follows := !n.opens() && p.author == n.author && p.next == n.first
 		continues := n.opens() && n.continues != nil && *n.continues == p.head()
 		if !follows && !continues {
-			return nil, fmt.Errorf("statement %d of %v does not go on from the batch that it names: no program of this project signs that; tell the principal bureau", n.first, n.author)
+			return nil, nil, fmt.Errorf("statement %d of %v does not go on from the batch that it names: no program of this project signs that; tell the principal bureau", n.first, n.author)
 		}
 		n.parent = p
 		p.children = append(p.children, n)
 	}
+	return u.below(order), lost, nil
+}
+
+// below adds to batches those that go on from them, each behind its parent.
+func (u *union) below(order []*node) []*node {
 	for i := 0; i < len(order); i++ {
 		n := order[i]
 		n.round = u.rounds[n.author.Session]
@@ -171,7 +221,7 @@ func (u *union) link() (order []*node, err error) {
 		}
 		order = append(order, n.children...)
 	}
-	return order, nil
+	return order
 }
 
 // tails groups the batches beside the chain by session.
@@ -200,13 +250,20 @@ func (h *history) finding(tail []*node) Finding {
 	for root.parent != nil && !root.parent.chosen {
 		root = root.parent
 	}
-	chosen := h.chain[root.height] // there is one: a chain that ended before would go on with root
+	end := h.chain[len(h.chain)-1]
 	f := Finding{Kind: Orphaned, Member: -1, Tail: &ledger.Orphan{Head: last.head(), From: from.first}}
 	where := fmt.Sprintf("session %x from statement %d to %d on media %s", last.author.Session[:4], from.first, last.next-1, last.held.at)
 	f.What = where + " stands beside the chain, without effect"
-	if len(tail) > 1 || !from.opens() && chosen.author == from.author {
-		f.Kind, f.Headers = Forked, [2][]byte{chosen.signed, root.signed}
-		end := h.chain[len(h.chain)-1]
+	// The batch of the chain beside root; there is none where root goes on from the end itself.
+	var chosen *node
+	if root.height < len(h.chain) {
+		chosen = h.chain[root.height]
+	}
+	if len(tail) > 1 || !from.opens() && (chosen == nil || chosen.author == from.author) || from.round >= end.round {
+		f.Kind = Forked
+		if chosen != nil {
+			f.Headers = [2][]byte{chosen.signed, root.signed}
+		}
 		f.What = fmt.Sprintf("%s, beside session %x to statement %d on media %s", where, end.author.Session[:4], end.next-1, end.held.at)
 	}
 	return f

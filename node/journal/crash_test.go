@@ -146,13 +146,13 @@ var anyTwo = [][]int{{0, 1, 2}, {0, 1}, {0, 2}, {1, 2}}
 
 // everyCut calls check for each way in which a power cut before each operation from `from`
 // on can leave the media.
-func everyCut(d *disks, from int, check func(n int, how [members]outcome, image func() *disks)) {
+func everyCut(d *disks, from int, check func(n int, how [drives]outcome, image func() *disks)) {
 	for n := from; n <= len(d.log); n++ {
-		_, uncertain := d.cut(n, [members]outcome{})
-		var how [members]outcome
+		_, uncertain := d.cut(n, [drives]outcome{})
+		var how [drives]outcome
 		var vary func(m int)
 		vary = func(m int) {
-			if m == members {
+			if m == drives {
 				check(n, how, func() *disks { x, _ := d.cut(n, how); return x })
 				return
 			}
@@ -190,7 +190,7 @@ func day(t *testing.T, seed byte, slow int) *run {
 
 // each checks every cut of the run's log from r.from on, opened with any two media and with all.
 func (r *run) each() (images int, offences []string) {
-	everyCut(r.d, r.from, func(n int, how [members]outcome, image func() *disks) {
+	everyCut(r.d, r.from, func(n int, how [drives]outcome, image func() *disks) {
 		for _, places := range anyTwo {
 			images++
 			if offence := r.holds(image(), r.acked(n), places...); offence != "" {
@@ -220,7 +220,7 @@ func TestNoPowerCutDuringAnOpeningLosesWhatWasAcknowledged(t *testing.T) {
 	r.session(2, 0, 1, 2)
 	r.session(2, 0, 1)
 	images, openings, differing := 0, 0, 0
-	everyCut(r.d, r.from, func(n int, how [members]outcome, image func() *disks) {
+	everyCut(r.d, r.from, func(n int, how [drives]outcome, image func() *disks) {
 		// Where the media differ: one has the last record whole or not at all, another not so.
 		if how[0] == torn || how[0] == garbage || how[1] == whole || how[1] == garbage || how[2] != nothing || how[0] == how[1] {
 			return
@@ -269,7 +269,7 @@ func TestManyPowerCutsInARowLoseNothing(t *testing.T) {
 	for seed := range byte(12) {
 		rnd := rand.New(rand.NewChaCha8([32]byte{seed, 1}))
 		r := newRun(t, 40+seed)
-		d, _ := r.d.cut(r.d.at(), [members]outcome{})
+		d, _ := r.d.cut(r.d.at(), [drives]outcome{})
 		acked := map[ledger.Hash]bool{}
 		for step := range 25 {
 			s := &run{t: t, o: r.o, d: d}
@@ -287,7 +287,7 @@ func TestManyPowerCutsInARowLoseNothing(t *testing.T) {
 			for _, id := range s.chain[:s.acked(n).batches] {
 				acked[id] = true
 			}
-			var how [members]outcome
+			var how [drives]outcome
 			for m := range how {
 				how[m] = outcome(rnd.IntN(int(outcomes)))
 			}
@@ -311,7 +311,7 @@ func TestManyPowerCutsInARowLoseNothing(t *testing.T) {
 // A bureau's set must be there whole or not at all, wherever its making was cut.
 func TestAPowerCutDuringCreateLeavesASetOrNone(t *testing.T) {
 	r := newRun(t, 50)
-	everyCut(r.d, 0, func(n int, how [members]outcome, image func() *disks) {
+	everyCut(r.d, 0, func(n int, how [drives]outcome, image func() *disks) {
 		j, err := Open(image().on(r.o, 0, 1, 2))
 		if err == nil {
 			wellChained(t, j, r.o.Group)

@@ -91,26 +91,39 @@ func (o *Options) create() error {
 
 // occupied says why a medium can't be formatted.
 func (o *Options) occupied(place int) *MediumError {
+	records, problem := o.used(place)
+	if problem == nil && records {
+		problem = &MediumError{Place: place, Path: o.Media[place].Path, Problem: Occupied}
+	}
+	return problem
+}
+
+// used says why a medium can't be formatted whatever its records are, and whether it has any. A
+// Create that was cut leaves no header and no records yet.
+func (o *Options) used(place int) (records bool, _ *MediumError) {
 	path := o.Media[place].Path
 	if path == "" || !o.files.IsDir(path) {
-		return &MediumError{Place: place, Path: path, Problem: Absent}
+		return false, &MediumError{Place: place, Path: path, Problem: Absent}
 	}
 	for _, name := range []string{headerFile, recordsFile} {
 		f, err := o.files.Open(filepath.Join(path, name), toRead)
-		if err == nil {
-			// A Create that was cut leaves no header and no records yet.
-			size, err := f.Size()
-			if err = errors.Join(err, f.Close()); err != nil {
-				return &MediumError{Place: place, Path: path, Problem: Unreadable, Err: err}
-			}
-			if name == headerFile || size > 0 {
-				return &MediumError{Place: place, Path: path, Problem: Occupied}
-			}
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return &MediumError{Place: place, Path: path, Problem: Unreadable, Err: err}
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
+		var size int64
+		if err == nil {
+			size, err = f.Size()
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			return false, &MediumError{Place: place, Path: path, Problem: Unreadable, Err: err}
+		}
+		if name == headerFile {
+			return false, &MediumError{Place: place, Path: path, Problem: Occupied}
+		}
+		records = size > 0
 	}
-	return nil
+	return records, nil
 }
 
 // format writes a member's files. The directory is fsync'ed once more with the header.

@@ -7,10 +7,14 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 )
 
-// disks is a file system of three media, /0, /1 and /2, that remembers every operation, so that
+// drives is how many media the tests' machine has: a set, and a blank one.
+const drives = members + 1
+
+// disks is a file system of media, /0 to /3, that remembers every operation, so that
 // each can be rebuilt as a power cut would have left it.
 type disks struct {
 	mu sync.Mutex
@@ -20,7 +24,7 @@ type disks struct {
 	before func(op) (keep int, err error)
 	names  map[string]int
 	inodes [][]byte
-	gone   [members]bool // the directory is not there
+	gone   [drives]bool // the directory is not there
 	log    []op
 	// base is what the disks held before the log, nil for nothing.
 	base *disks
@@ -141,6 +145,16 @@ func (d *disks) Rename(from, to string) error {
 
 func (d *disks) SyncDir(dir string) error { return d.do(op{kind: opSyncDir, medium: mediumOf(dir)}) }
 
+// roomOnDisks is what every disk of the tests has left.
+const roomOnDisks = 1 << 20
+
+func (d *disks) Free(dir string) (int64, error) {
+	if !d.IsDir(dir) {
+		return 0, errors.New("input/output error")
+	}
+	return roomOnDisks, nil
+}
+
 type diskFile struct {
 	d             *disks
 	medium, inode int
@@ -207,8 +221,8 @@ type cutMedium struct {
 
 // cut is the disks as a power cut before operation n of the log could leave them. uncertain
 // tells which media have operations that were not fsync'ed.
-func (d *disks) cut(n int, how [members]outcome) (_ *disks, uncertain [members]bool) {
-	var media [members]cutMedium
+func (d *disks) cut(n int, how [drives]outcome) (_ *disks, uncertain [drives]bool) {
+	var media [drives]cutMedium
 	for i := range media {
 		media[i] = cutMedium{names: map[string]int{}, pendingNames: map[string]int{}, pending: map[int][]op{}, durable: map[int][]byte{}}
 	}
@@ -293,12 +307,22 @@ func (m *cutMedium) settle(inode int, how outcome) {
 	}
 }
 
-// on puts the options' media on the disks.
+// on puts the options' media on the disks, each disk at its place and the last one at the first
+// place that is free.
 func (d *disks) on(o Options, places ...int) Options {
 	o.files = d
 	o.Media = [members]Medium{}
 	for _, p := range places {
-		o.Media[p].Path = filepath.Join("/", string(rune('0'+p)))
+		at := p
+		if p == members {
+			at = slices.IndexFunc(o.Media[:], func(m Medium) bool { return m.Path == "" })
+			for slices.Contains(places, at) {
+				at++
+			}
+		}
+		o.Media[at] = disk(p)
 	}
 	return o
 }
+
+func disk(n int) Medium { return Medium{Path: filepath.Join("/", string(rune('0'+n)))} }

@@ -369,7 +369,7 @@ func TestAFaultAnywhereDuringAnOpeningIsSurvived(t *testing.T) {
 	if _, err := f.WriteAt([]byte(frameMagic+"torn"), size); err != nil {
 		t.Fatal(err)
 	}
-	copied := func() *disks { d, _ := base.cut(base.at(), [members]outcome{whole, whole, whole}); return d }
+	copied := func() *disks { d, _ := base.cut(base.at(), [drives]outcome{whole, whole, whole}); return d }
 	whole := copied()
 	closed(t, reopen(t, whole.on(o, 0, 1, 2)))
 	operations := whole.at()

@@ -58,7 +58,7 @@ func TestAFaultOfOneMediumOfThreeIsReportedAndTheOthersGoOn(t *testing.T) {
 		}
 		r.d.before = nil
 		for _, places := range anyTwo {
-			d, _ := r.d.cut(r.d.at(), [members]outcome{torn, torn, torn})
+			d, _ := r.d.cut(r.d.at(), [drives]outcome{torn, torn, torn})
 			j := reopen(t, d.on(r.o, places...))
 			if got := counts(t, j); len(got) != 5 {
 				t.Errorf("operation %d, opened with %v: %v", n, places, got)
@@ -101,7 +101,7 @@ func TestAFaultOfOneMediumOfTwoStopsTheJournal(t *testing.T) {
 		}
 		r.d.before = nil
 		for _, places := range anyTwo {
-			d, _ := r.d.cut(r.d.at(), [members]outcome{whole, nothing, nothing})
+			d, _ := r.d.cut(r.d.at(), [drives]outcome{whole, nothing, nothing})
 			j := reopen(t, d.on(r.o, places...))
 			if got := counts(t, j); len(got) < acked || len(got) > acked+2 {
 				t.Errorf("operation %d, opened with %v: %d statements of %d", n, places, len(got), acked)

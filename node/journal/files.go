@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // files is what the journal needs of a file system. It has two implementations: the
@@ -16,6 +19,8 @@ type files interface {
 	Rename(from, to string) error
 	// SyncDir makes the names in a directory durable.
 	SyncDir(dir string) error
+	// Free is how many bytes the directory's file system has left for this program.
+	Free(dir string) (int64, error)
 }
 
 // access is how a file is opened.
@@ -63,6 +68,14 @@ func (machineFiles) SyncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+func (machineFiles) Free(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	return int64(min(st.Bavail, math.MaxInt64/uint64(st.Bsize))) * int64(st.Bsize), nil
 }
 
 type machineFile struct{ *os.File }

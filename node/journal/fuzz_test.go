@@ -111,7 +111,7 @@ func FuzzRecordsFile(f *testing.F) {
 	f.Add(good[:len(good)/2], uint16(len(good)))
 	f.Add(good, uint16(len(good)))
 	f.Fuzz(func(t *testing.T, bad []byte, keep uint16) {
-		d, _ := base.cut(base.at(), [members]outcome{whole, whole, whole})
+		d, _ := base.cut(base.at(), [drives]outcome{whole, whole, whole})
 		w, err := d.Open("/1/"+recordsFile, toWrite)
 		if err != nil {
 			t.Fatal(err)

@@ -15,6 +15,13 @@
 // least two media before a new session begins; its first batch names the head that it
 // continues.
 //
+// # While it is open
+//
+// A medium that fails is written no more; with fewer than two left the journal stops for good,
+// since another machine may go on with the other two. One that comes back is read, levelled and
+// only then counts again (Attach). Replace puts a blank medium in the place of one of the set, in a
+// new generation: what the newest generation does not name never counts again.
+//
 // # What a crash leaves
 //
 // One record is under way at a time, so at most the last one of the chain can stand on one
@@ -31,7 +38,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"pointage/ledger"
 )
@@ -104,9 +110,8 @@ var ErrClosed = errors.New("the journal is closed")
 type Journal struct {
 	opt    Options
 	author ledger.Author
-	// generation is the media's, round this session's.
-	generation uint32
-	round      uint64
+	// round is this session's.
+	round uint64
 
 	// queue goes to the writer. closing is closed first, then the writer ends and
 	// closes ended; failed is closed by halt.
@@ -116,16 +121,27 @@ type Journal struct {
 	failed  chan struct{}
 	writers sync.WaitGroup // the media's goroutines
 
-	// media are those that are written, by member; set by Open, then constant. absent says of
-	// the other places why.
+	// changing is held by whoever takes a medium up or off; claim is the media's generation,
+	// which only he changes.
+	changing chan struct{}
+	claim    claim
+	// since is what was made durable while a medium is being read, nil when none is. The
+	// writer owns it.
+	since *since
+
+	mu sync.Mutex
+	// media are those that are attached, by member; the
+	// slice is replaced, never changed, once the journal is open. absent says of the other
+	// places why.
 	media  []*medium
 	absent []*MediumError
-
-	mu    sync.Mutex
-	point ledger.Point
+	point  ledger.Point
 	// chain lists the durable batches in order, off those beside the chain.
 	chain, off []entry
 	grown      chan struct{} // closed and replaced when chain grows
+	// statements and bytes are what the chain's batches hold and take on one medium.
+	statements uint64
+	bytes      int64
 	// reader is the furthest cursor that Next was asked for; moved is closed and replaced when
 	// it moves, nil before the first.
 	reader   Cursor
@@ -145,9 +161,19 @@ type entry struct {
 }
 
 // spans says where one record stands on each member; n is 0 where it does not.
-type spans [members]struct {
+type spans [members]span
+
+type span struct {
 	off int64
 	n   int32
+}
+
+// size is the record's length on a medium, in bytes.
+func (s spans) size() (n int64) {
+	for m := range s {
+		n = max(n, int64(s[m].n))
+	}
+	return n
 }
 
 // String lists the members.
@@ -207,34 +233,4 @@ func (j *Journal) Err() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.err
-}
-
-// MediumStatus is one place of the set as it is now.
-type MediumStatus struct {
-	Member int
-	Path   string
-	// Attached says that the medium was opened. Fault is why it is not, or why it is
-	// no longer written.
-	Attached bool
-	Fault    error
-	// Bytes is the length of its records that are durable, Behind of those that wait.
-	Bytes, Behind int64
-	// LastSync is how long its last write and fsync took.
-	LastSync time.Duration
-}
-
-// Status lists the three places, attached ones by their member number.
-func (j *Journal) Status() []MediumStatus {
-	out := make([]MediumStatus, members)
-	for _, m := range j.media {
-		out[m.member] = m.status()
-	}
-	absent := j.absent
-	for i := range out {
-		if !out[i].Attached {
-			out[i] = MediumStatus{Member: i, Path: absent[0].Path, Fault: absent[0]}
-			absent = absent[1:]
-		}
-	}
-	return out
 }

@@ -189,7 +189,7 @@ func TestFewerThanTwoMediaDoNotOpen(t *testing.T) {
 func TestAnOlderGenerationDoesNotCount(t *testing.T) {
 	o := used(t, 62)
 	for _, p := range []int{0, 1} {
-		rewrite(t, o, p, func(h *header) { h.generation = 2 })
+		rewrite(t, o, p, func(h *header) { h.generation, h.hardware[2] = 2, "another" })
 	}
 	j := reopen(t, o)
 	var problem *MediumError

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path/filepath"
 	"slices"
 
 	"pointage/ledger"
@@ -32,7 +30,7 @@ func open(o Options) (*Journal, error) {
 	j := &Journal{
 		opt: o, author: ledger.Author{Bureau: o.Bureau, Incarnation: o.Incarnation},
 		queue: make(chan *appending, maxWaiting), closing: make(chan struct{}), ended: make(chan struct{}),
-		failed: make(chan struct{}), grown: make(chan struct{}),
+		failed: make(chan struct{}), grown: make(chan struct{}), changing: make(chan struct{}, 1),
 	}
 	if err := j.mount(); err != nil {
 		return nil, err
@@ -103,83 +101,6 @@ func (j *Journal) enough() error {
 	return nil
 }
 
-// mount picks the media that count and opens their records.
-func (j *Journal) mount() error {
-	var found []*medium
-	for i, at := range j.opt.Media {
-		h, problem := j.opt.readHeader(i)
-		if problem != nil {
-			j.notCounted(problem)
-			continue
-		}
-		found = append(found, &medium{place: i, member: h.member, path: at.Path, header: h, wake: make(chan struct{}, 1)})
-	}
-	for _, m := range j.choose(found) {
-		name := filepath.Join(m.path, recordsFile)
-		f, err := j.opt.files.Open(name, toWrite)
-		if err != nil { // under a write protection it can still be read
-			f, err = j.opt.files.Open(name, toRead)
-		}
-		if err != nil {
-			problem := &MediumError{Place: m.place, Path: m.path, Problem: Unreadable, Err: err}
-			if errors.Is(err, fs.ErrNotExist) {
-				problem.Problem, problem.Detail = Damaged, "its records are gone"
-			}
-			j.notCounted(problem)
-			continue
-		}
-		m.f, m.seal = f, newSealer(j.opt.JournalKey, m.header.set)
-		j.media = append(j.media, m)
-	}
-	if err := j.enough(); err != nil {
-		return errors.Join(err, j.closeFiles())
-	}
-	slices.SortFunc(j.media, func(a, b *medium) int { return a.member - b.member })
-	j.generation = j.media[0].header.generation
-	return nil
-}
-
-// choose takes the set that has the most members of its newest generation, the first when
-// there are two such; the others' media don't count.
-func (j *Journal) choose(found []*medium) (chosen []*medium) {
-	newest := map[[16]byte]uint32{}
-	for _, m := range found {
-		newest[m.header.set] = max(newest[m.header.set], m.header.generation)
-	}
-	current := func(m *medium) bool { return m.header.generation == newest[m.header.set] }
-	var set [16]byte
-	most := 0
-	for _, m := range found {
-		n := 0
-		for _, x := range found {
-			if current(x) && x.header.set == m.header.set {
-				n++
-			}
-		}
-		if n > most {
-			set, most = m.header.set, n
-		}
-	}
-	for _, m := range found {
-		problem := &MediumError{Place: m.place, Path: m.path}
-		switch {
-		case m.header.set != set:
-			problem.Problem = OtherSet
-		case !current(m):
-			problem.Problem, problem.Detail = OldGeneration, fmt.Sprintf("generation %d, the newest is %d", m.header.generation, newest[set])
-		case slices.ContainsFunc(found, func(x *medium) bool {
-			return x != m && x.header.set == set && current(x) && (x.member == m.member || x.header.hardware != m.header.hardware)
-		}):
-			problem.Problem, problem.Detail = Twin, fmt.Sprintf("member %d", m.member)
-		default:
-			chosen = append(chosen, m)
-			continue
-		}
-		j.notCounted(problem)
-	}
-	return chosen
-}
-
 // read takes the union of what the media hold. A medium that can't be read to its end is
 // left out whole, as if absent.
 func (j *Journal) read() (*union, error) {
@@ -214,13 +135,25 @@ func (j *Journal) scan(u *union) (found []Finding, bad *medium, err error) {
 }
 
 // level makes every medium hold the union, before anything else, and fsyncs each: what was
-// read may have been in the machine's memory only.
+// read may have been in the machine's memory only. Then each is of the present generation.
 func (j *Journal) level(u *union) error {
 	all := slices.Clone(j.media)
 	var failed []*medium
 	faults := map[*medium]error{}
 	for _, m := range all {
-		if err := j.levelOne(m, all, u); err != nil {
+		found, err := j.levelOne(m, all, u)
+		j.findings = append(j.findings, found...)
+		if err != nil {
+			failed, faults[m] = append(failed, m), err
+		}
+	}
+	for _, m := range all {
+		if faults[m] != nil {
+			continue
+		}
+		found, err := j.bringUp(m)
+		j.findings = append(j.findings, found...)
+		if err != nil {
 			failed, faults[m] = append(failed, m), err
 		}
 	}
@@ -233,13 +166,13 @@ func (j *Journal) level(u *union) error {
 
 // levelOne writes on a medium what only others hold. Torn bytes go first: a crash before the
 // fsync leaves them, or nothing, or part of a record, which is torn again.
-func (j *Journal) levelOne(m *medium, all []*medium, u *union) error {
+func (j *Journal) levelOne(m *medium, all []*medium, u *union) (found []Finding, err error) {
 	size, err := m.f.Size()
 	if err == nil && size > m.end {
 		err = m.f.Truncate(m.end)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var buf []byte
 	start, missing := m.end, 0
@@ -250,40 +183,50 @@ func (j *Journal) levelOne(m *medium, all []*medium, u *union) error {
 		}
 		plain, err := readAny(all, h.at)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		var n nonce
 		if err := j.draw(&n); err != nil {
-			return err
+			return nil, err
 		}
 		buf = m.seal.appendFrame(buf, number, n, plain)
 		h.at[m.member].off, h.at[m.member].n = at, int32(frameLen(plain))
 		at, number, missing = at+int64(frameLen(plain)), number+1, missing+1
 		if len(buf) >= maxWrite {
 			if _, err := m.f.WriteAt(buf, start); err != nil {
-				return err
+				return nil, err
 			}
 			buf, start = buf[:0], at
 		}
 	}
 	if len(buf) > 0 {
 		if _, err := m.f.WriteAt(buf, start); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := m.f.Sync(); err != nil {
-		return err
+		return nil, err
 	}
 	m.end, m.number, m.synced = at, number, at
 	if missing > 0 {
-		j.findings = append(j.findings, Finding{Kind: Levelled, Member: m.member, What: fmt.Sprintf("%d records were written on it that only the others had", missing)})
+		found = append(found, Finding{Kind: Levelled, Member: m.member, What: fmt.Sprintf("%d records were written on it that only the others had", missing)})
 	}
-	return nil
+	return found, nil
+}
+
+// bringUp makes a levelled medium one of the present generation.
+func (j *Journal) bringUp(m *medium) (found []Finding, err error) {
+	was := m.header.generation
+	done, err := m.bringUp(&j.opt, j.claim)
+	if done {
+		found = append(found, Finding{Kind: BroughtUp, Member: m.member, What: fmt.Sprintf("generation %d names it: it was brought up from %d", j.claim.generation, was)})
+	}
+	return found, err
 }
 
 // readAny reads a record from whichever medium can give it.
 func readAny(media []*medium, at spans) ([]byte, error) {
-	var errs []error
+	var errs faults
 	for _, m := range media {
 		if s := at[m.member]; s.n > 0 {
 			plain, err := m.read(s.off, s.n)
@@ -296,7 +239,7 @@ func readAny(media []*medium, at spans) ([]byte, error) {
 	if errs == nil {
 		panic("a record of the union stands on no medium")
 	}
-	return nil, errors.Join(errs...)
+	return nil, faults(errs)
 }
 
 func (j *Journal) draw(n *nonce) error {
@@ -310,6 +253,7 @@ func (j *Journal) draw(n *nonce) error {
 func (j *Journal) adopt(u *union, h *history) {
 	for _, n := range h.chain {
 		j.chain = append(j.chain, entry{at: n.held.at})
+		j.statements, j.bytes = j.statements+(n.next-n.first), j.bytes+n.held.at.size()
 	}
 	for _, n := range h.off {
 		j.off = append(j.off, entry{at: n.held.at})
@@ -331,7 +275,7 @@ func (j *Journal) begin(u *union, h *history, mask uint8) error {
 	if _, err := j.commit(round{j.round, *id}.encode()); err != nil {
 		return err
 	}
-	opened := &ledger.SessionOpened{Generation: j.generation, Media: mask, Unfenced: j.opt.Unfenced}
+	opened := &ledger.SessionOpened{Generation: j.claim.generation, Media: mask, Unfenced: j.opt.Unfenced}
 	if len(h.chain) > 0 {
 		head := h.chain[len(h.chain)-1].head()
 		opened.Continues, j.point.Previous = &head, head.Hash

@@ -32,14 +32,24 @@ const (
 	Copied
 	// OtherSet: another set of this bureau.
 	OtherSet
-	// OldGeneration: a newer generation of the set is attached.
+	// OldGeneration: a newer generation of the set is attached, which does not name it.
 	OldGeneration
+	// NewerGeneration: the media at work are of an older generation of the set.
+	NewerGeneration
 	// Twin: two attached media are the same member, or name different members.
 	Twin
 	// Unwritable: it can be read, and the union can't be written back on it.
 	Unwritable
-	// Occupied: Create met a journal.
+	// Occupied: Create or Replace met a journal.
 	Occupied
+	// Failed: a write failed, or it was no longer there.
+	Failed
+	// Surplus: three media are written.
+	Surplus
+	// Elsewhere: it was opened after the session that goes on without it.
+	Elsewhere
+	// Formerly: Replace met a medium that the set has or had at that place.
+	Formerly
 )
 
 var problemWords = [...]string{
@@ -55,8 +65,13 @@ var problemWords = [...]string{
 	Copied:           "is a copy made on another piece of hardware: attach the original",
 	OtherSet:         "belongs to another set of this bureau: keep it for the principal bureau",
 	OldGeneration:    "was replaced by another medium: keep it for the principal bureau",
+	NewerGeneration:  "is of a newer generation than the media at work: close the bureau and open it again with this one attached",
 	Twin:             "is there twice: remove the copy, keep both for the principal bureau",
 	Unwritable:       "can't be written: make room on it or remove its write protection",
+	Failed:           "can no longer be written: attach it again, or replace it by a blank one",
+	Surplus:          "is not needed, three media are written: keep it away",
+	Elsewhere:        "was opened on another machine since this session began: keep it as it is and tell the principal bureau",
+	Formerly:         "is a medium of this set already: attach a new one",
 	Occupied:         "has a journal already: it is kept; attach a blank medium, or empty this one if its bureau was never opened",
 }
 
@@ -70,7 +85,7 @@ func (p Problem) String() string {
 
 // MediumError is why the medium at one place of the set does not count.
 type MediumError struct {
-	// Place is the index in Options.Media, Path the directory there.
+	// Place is the index in Options.Media, -1 for a medium that has none, Path the directory there.
 	Place   int
 	Path    string
 	Problem Problem
@@ -82,7 +97,11 @@ type MediumError struct {
 // Error names the medium, the problem and what to do, in one line.
 func (e *MediumError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "medium %d", e.Place)
+	if e.Place < 0 {
+		b.WriteString("the medium")
+	} else {
+		fmt.Fprintf(&b, "medium %d", e.Place)
+	}
 	if e.Path != "" {
 		fmt.Fprintf(&b, " (%s)", e.Path)
 	}
@@ -146,6 +165,8 @@ const (
 	DamagedRecord
 	// Levelled: records were missing on a medium and were written back from the others.
 	Levelled
+	// BroughtUp: the medium was of the generation before, by a replacement that was cut.
+	BroughtUp
 	// Orphaned: a tail beyond the head that a later session went on from.
 	Orphaned
 	// Forked: a tail beside the chain that must have been durable (ForkError).
@@ -154,7 +175,7 @@ const (
 
 var findingNames = [...]string{
 	NotCounted: "medium not counted", TornTail: "torn tail", DamagedRecord: "damaged record",
-	Levelled: "levelled", Orphaned: "orphan", Forked: "fork",
+	Levelled: "levelled", BroughtUp: "brought up", Orphaned: "orphan", Forked: "fork",
 }
 
 // String names the kind.

@@ -14,7 +14,7 @@ func (j *Journal) load(e entry) (recorded, error) {
 		return *e.kept, nil
 	}
 	var errs []error
-	for _, m := range j.media {
+	for _, m := range j.written() {
 		s := e.at[m.member]
 		if s.n == 0 || !m.readable(s.off+int64(s.n)) {
 			continue
@@ -57,7 +57,10 @@ func (j *Journal) Replay(f func(b *ledger.Batch, exact []ledger.Instant) error) 
 // Beside calls f for the batches that stand on the media but not in the chain: orphans, as
 // Findings says of each tail. A batch comes after those that it goes on from.
 func (j *Journal) Beside(f func(b *ledger.Batch, exact []ledger.Instant) error) error {
-	for _, e := range j.off { // constant after opening
+	j.mu.Lock()
+	off := j.off // replaced, never changed
+	j.mu.Unlock()
+	for _, e := range off {
 		r, err := j.load(e)
 		if err != nil {
 			return err

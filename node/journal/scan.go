@@ -105,6 +105,9 @@ func (m *medium) scan(u *union) (s scanned, err error) {
 	if s.size, err = m.f.Size(); err != nil {
 		return s, err
 	}
+	if m.limit > 0 {
+		s.size = min(s.size, m.limit)
+	}
 	if s.size > maxFile {
 		return s, fmt.Errorf("%d bytes of records, at most %d", s.size, maxFile)
 	}
