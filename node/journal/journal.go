@@ -94,8 +94,10 @@ type Options struct {
 	Random   io.Reader
 	Now      func() ledger.Instant
 	Logger   *slog.Logger
-	// files is the file system; nil is the machine's.
-	files files
+	// files is the file system; nil is the machine's. verify checks a batch; nil is the batch's
+	// own check against Group.
+	files  files
+	verify func(*ledger.Batch) error
 }
 
 // ErrStopped is the fault of a journal with fewer than two media: it records nothing more.

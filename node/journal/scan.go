@@ -58,6 +58,13 @@ func (u *union) add(member int, off int64, size int, plain []byte) error {
 	return nil
 }
 
+func (o *Options) check(b *ledger.Batch) error {
+	if o.verify != nil {
+		return o.verify(b)
+	}
+	return b.Verify(o.Group)
+}
+
 func (u *union) take(h *held, r record) error {
 	switch r.kind {
 	case noteRecord:
@@ -73,7 +80,7 @@ func (u *union) take(h *held, r record) error {
 		if a.Bureau != u.opt.Bureau || a.Incarnation != u.opt.Incarnation {
 			return fmt.Errorf("%w: a batch of %v", errRecord, a)
 		}
-		if err := b.Verify(u.opt.Group); err != nil {
+		if err := u.opt.check(b); err != nil {
 			return fmt.Errorf("%w: a batch of %v: %w", errRecord, a, err)
 		}
 		id := b.Header.Identity()
