@@ -46,8 +46,8 @@ func (s *Store) apply(first uint64, commands [][]byte) (replies [][]byte, placed
 	}
 	verified := s.verify(commands[skip:])
 	err = s.read(func(pebble.Reader) error {
-		tree := s.tree
-		t := newStep(s.g, s.db, &tree)
+		end := s.end
+		t := newStep(s.g, s.db, &end)
 		defer t.b.Close()
 		for i, c := range verified {
 			ans := ledger.Answer{Status: ledger.Rejected, Reason: c.reason}
@@ -63,13 +63,16 @@ func (s *Store) apply(first uint64, commands [][]byte) (replies [][]byte, placed
 		if err := t.commit(applied, pebble.NoSync); err != nil {
 			return err
 		}
-		// Pebble tells its logger alone that a commit has failed.
+		// Pebble does not know that the commit went nowhere.
 		if err := s.Err(); err != nil {
 			return err
 		}
-		s.tree, placed = tree, t.placed
+		s.end, placed = end, t.placed
 		s.publish(t.head(), applied)
-		return s.pace.wrote(s.db, t.b.Len(), s.failed)
+		if err := s.pace.wrote(s.db, t.b.Len(), s.failed); err != nil {
+			s.fail(err) // what is published is told all the same
+		}
+		return nil
 	})
 	return replies, placed, err
 }
@@ -94,14 +97,14 @@ func (s *Store) recovered(err *error) {
 type step struct {
 	g      *ledger.Group
 	v      *view
-	tree   *edge
+	end    *end
 	b      *pebble.Batch
 	placed []ledger.PlacedEntry
 }
 
-// newStep goes on from what the database holds; tree is its edge and grows.
-func newStep(g *ledger.Group, db *pebble.DB, tree *edge) *step {
-	return &step{g: g, v: &view{r: db, changes: map[string][]byte{}}, tree: tree, b: db.NewBatch()}
+// newStep goes on from what the database holds; end is the chain's and moves.
+func newStep(g *ledger.Group, db *pebble.DB, end *end) *step {
+	return &step{g: g, v: &view{r: db, changes: map[string][]byte{}}, end: end, b: db.NewBatch()}
 }
 
 func (t *step) head() ledger.ChainHead { return ledger.ReadHead(t.v) }
@@ -131,7 +134,7 @@ func (t *step) add(entries []ledger.PlacedEntry) {
 		}
 		t.put(entryKey(pos), e.Encoded)
 		at := tlog.StoredHashIndex(0, int64(pos))
-		for j, h := range t.tree.grow(pos, leaf) {
+		for j, h := range t.end.tree.grow(pos, leaf) {
 			t.put(hashKey(at+int64(j)), h[:])
 		}
 		if e.Batch == nil {
@@ -157,6 +160,8 @@ func (t *step) put(key, value []byte) {
 // commit writes the step with the index of the last command in it.
 func (t *step) commit(applied uint64, how *pebble.WriteOptions) error {
 	t.put(metaKey(metaIndex), binary.BigEndian.AppendUint64(nil, applied))
+	t.put(stepKey(t.end.steps), nil)
+	t.end.steps++
 	if err := t.v.write(t.b); err != nil {
 		return fmt.Errorf("write ledger: %w", err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 
@@ -17,6 +18,7 @@ const (
 	keyToken   = 't' // elector token, position, statement index -> nothing
 	keyBureau  = 'u' // bureau, position -> nothing
 	keyTime    = 'i' // time, position, statement index -> nothing
+	keyStep    = 's' // number -> nothing; each batch of the database has the next one
 	keyMeta    = 'm' // + name -> value
 	metaFormat = "format"
 	metaIndex  = "applied"
@@ -30,6 +32,8 @@ func metaKey(name string) []byte { return append([]byte{keyMeta}, name...) }
 func entryKey(pos uint64) []byte { return binary.BigEndian.AppendUint64([]byte{keyEntry}, pos) }
 
 func hashKey(i int64) []byte { return binary.BigEndian.AppendUint64([]byte{keyHash}, uint64(i)) }
+
+func stepKey(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte{keyStep}, n) }
 
 func bureauKey(n ledger.BureauNumber, pos uint64) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint16([]byte{keyBureau}, uint16(n)), pos)
@@ -82,7 +86,7 @@ func scan(r pebble.Reader, lower, upper []byte, f func(key, value []byte) bool) 
 	for ok := it.First(); ok; ok = it.Next() {
 		v, err := it.ValueAndErr()
 		if err != nil {
-			return errors.Join(err, it.Close())
+			return cmp.Or(err, it.Close())
 		}
 		if !f(it.Key(), v) {
 			break

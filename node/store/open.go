@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -32,12 +33,15 @@ const (
 	maxL0        = 1 << 10
 )
 
-var (
+const (
 	// errForeign is a directory or a snapshot of another election, commune or roll.
-	errForeign = errors.New("it is the ledger of another election or commune: use another directory")
-	errNoStore = errors.New("it holds a database that is no ledger: use another directory")
-	errInUse   = errors.New("another pointage is using it: stop that one first")
-	errDamaged = errors.New("what it says of itself is damaged: move it away and the group fills a new one")
+	errForeign refusal = "it is the ledger of another election or commune: use another directory"
+	errNoStore refusal = "it holds a database that is no ledger, or not whole: use another directory, or move it away and the group fills a new one"
+	errNoDir   refusal = "it is a file: move it away, or use another directory"
+	errInUse   refusal = "another pointage is using it: stop that one first"
+	errDamaged refusal = "what it says of itself is damaged: move it away and the group fills a new one"
+	errHole    refusal = "a part of it is lost: move it away and the group fills a new one"
+	errNewer   refusal = "use the program that wrote it"
 )
 
 func (s *Store) current() string { return filepath.Join(s.dir, "db") }
@@ -55,14 +59,14 @@ func lockDir(dir string, in vfs.FS) (*pebble.Lock, error) {
 	return nil, fmt.Errorf("lock: %w", err)
 }
 
-// openDB opens a database. onFault hears of faults that Pebble does not return: of its
-// goroutines, and of commits.
-func (s *Store) openDB(dir string, onFault func(error)) (*pebble.DB, error) {
+// openDB opens a database. onFault hears of every write that fails, which Pebble does not,
+// and of what Pebble's goroutines meet; it closes stopped.
+func (s *Store) openDB(dir string, onFault func(error), stopped <-chan struct{}) (*pebble.DB, error) {
 	cache := pebble.NewCache(cacheBytes)
 	defer cache.Unref()
 	db, err := pebble.Open(dir, &pebble.Options{
 		Cache: cache, MemTableSize: memTableBytes, MemTableStopWritesThreshold: maxMemTables, L0StopWritesThreshold: maxL0,
-		MaxOpenFiles: maxOpenFiles, Logger: pebbleLog{s.opt.Logger, onFault}, FS: s.opt.FS,
+		MaxOpenFiles: maxOpenFiles, Logger: pebbleLog{s.opt.Logger, onFault}, FS: haltFS{s.opt.FS, onFault, stopped},
 		FormatMajorVersion: pebble.FormatNewest,
 		EventListener: &pebble.EventListener{
 			BackgroundError: onFault,
@@ -70,14 +74,14 @@ func (s *Store) openDB(dir string, onFault func(error)) (*pebble.DB, error) {
 		},
 	})
 	if err != nil && strings.Contains(err.Error(), "format major version") {
-		return nil, fmt.Errorf("%w: use the program that wrote it", err)
+		return nil, fmt.Errorf("%w: %w", err, errNewer)
 	}
 	return db, err
 }
 
-// pebbleLog hears Pebble's fatal faults. They must not end the process, where other
-// bureaux may be at work, so Fatalf returns: the failed commit or flush then returns too,
-// and the store, which asks Err after each commit, closes the database.
+// pebbleLog hears Pebble's fatal faults, of what it reads: haltFS keeps those of writing
+// from it. They must not end the process, where other bureaux may be at work, so Fatalf
+// returns; the store closes the database.
 type pebbleLog struct {
 	log     *slog.Logger
 	onFault func(error)
@@ -157,7 +161,7 @@ func (s *Store) found() error {
 		return errDamaged
 	}
 	if n := binary.BigEndian.Uint64(v); n != format {
-		return fmt.Errorf("it has format %d, this program knows %d: use the program that wrote it", n, format)
+		return fmt.Errorf("it has format %d, this program knows %d: %w", n, format, errNewer)
 	}
 	if v, err = get(s.db, metaKey(metaChain)); err != nil {
 		return err
@@ -177,19 +181,19 @@ func (s *Store) begin() error {
 	if !empty {
 		return errNoStore
 	}
-	t := newStep(s.g, s.db, &s.tree)
+	t := newStep(s.g, s.db, &s.end)
 	defer t.b.Close()
 	t.begin(s.chain)
 	if err := t.commit(0, pebble.Sync); err != nil {
 		return err
 	}
-	if err := errors.Join(s.Err(), syncDir(s.opt.FS, s.dir), syncDir(s.opt.FS, filepath.Dir(s.dir))); err != nil {
+	if err := cmp.Or(s.Err(), syncDir(s.opt.FS, s.dir), syncDir(s.opt.FS, filepath.Dir(s.dir))); err != nil {
 		return err
 	}
 	return s.reload()
 }
 
-// reload reads head, applied index and the tree's edge from the database.
+// reload reads head, applied index and the chain's end from the database.
 func (s *Store) reload() error {
 	v, err := get(s.db, metaKey(metaIndex))
 	if err != nil {
@@ -199,7 +203,7 @@ func (s *Store) reload() error {
 		return errDamaged
 	}
 	head := ledger.ReadHead(&view{r: s.db})
-	if err := s.tree.load(s.db, head.Size); err != nil {
+	if err := s.end.load(s.db, head.Size); err != nil {
 		return err
 	}
 	s.pace = pace{}
@@ -212,5 +216,5 @@ func syncDir(in vfs.FS, dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return cmp.Or(d.Sync(), d.Close())
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -45,7 +46,11 @@ func (s *Store) Restore(r io.Reader) error {
 	from := s.Size()
 	next := filepath.Join(s.dir, "db.next")
 	if err := s.build(next, r); err != nil {
-		return fmt.Errorf("restore ledger: %w", errors.Join(err, s.opt.FS.RemoveAll(next)))
+		// What is left of it costs room only; the next opening or restoring tries again.
+		if err := s.opt.FS.RemoveAll(next); err != nil {
+			s.opt.Logger.Warn("remove the half restored ledger", "err", err)
+		}
+		return fmt.Errorf("restore ledger: %w", err)
 	}
 	if err := s.replace(next); err != nil {
 		return fmt.Errorf("restore ledger: %w", err)
@@ -59,10 +64,10 @@ func (s *Store) build(dir string, r io.Reader) (err error) {
 		return err
 	}
 	n := &nursery{s: s, stopped: make(chan struct{})}
-	if n.db, err = s.openDB(dir, n.stop); err != nil {
+	if n.db, err = s.openDB(dir, n.stop, n.stopped); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, n.db.Close()) }()
+	defer func() { err = n.stands(cmp.Or(err, n.db.Close())) }()
 	defer s.recovered(&err)
 	in := &summed{r: bufio.NewReaderSize(r, snapshotBuffer), sum: sha256.New()}
 	if err := n.fill(in); err != nil {
@@ -75,7 +80,7 @@ func (s *Store) build(dir string, r io.Reader) (err error) {
 type nursery struct {
 	s    *Store
 	db   *pebble.DB
-	tree edge
+	end  end
 	pace pace
 
 	once    sync.Once
@@ -94,7 +99,7 @@ func (n *nursery) stop(err error) {
 func (n *nursery) stands(err error) error {
 	select {
 	case <-n.stopped:
-		return n.fault
+		return withRemedy(n.fault)
 	default:
 		return err
 	}
@@ -143,31 +148,35 @@ func (n *nursery) fill(in *summed) error {
 
 // entries places the snapshot's entries.
 func (n *nursery) entries(in *summed, applied uint64) (size uint64, err error) {
-	for {
+	for more := true; more; {
 		var raw [][]byte
 		for len(raw) < restoreStep {
 			b, err := in.blob(ledger.MaxEntry)
 			if err != nil {
 				return size, err
 			}
-			if b == nil {
+			if more = b != nil; !more {
 				break
 			}
 			raw = append(raw, b)
 		}
 		if len(raw) == 0 {
-			return size, nil
+			break
 		}
 		if err := n.place(size, raw, applied); err != nil {
 			return size, err
 		}
 		size += uint64(len(raw))
 	}
+	if size == 0 {
+		return 0, damaged(errors.New("no entries"))
+	}
+	return size, nil
 }
 
 // place places consecutive entries and compares each with what the snapshot has.
 func (n *nursery) place(pos uint64, raw [][]byte, applied uint64) error {
-	t := newStep(n.s.g, n.db, &n.tree)
+	t := newStep(n.s.g, n.db, &n.end)
 	defer t.b.Close()
 	rest := raw
 	if pos == 0 {
@@ -213,7 +222,7 @@ func (n *nursery) put(t *step, applied uint64) error {
 
 // waiting parks the batches that wait.
 func (n *nursery) waiting(in *summed, applied uint64) error {
-	t := newStep(n.s.g, n.db, &n.tree)
+	t := newStep(n.s.g, n.db, &n.end)
 	defer t.b.Close()
 	for {
 		b, err := in.blob(ledger.MaxBatch)
@@ -237,19 +246,20 @@ func (n *nursery) waiting(in *summed, applied uint64) error {
 func (s *Store) replace(next string) error {
 	s.open.Lock()
 	defer s.open.Unlock()
-	if s.db == nil {
+	if s.db == nil || s.Err() != nil {
 		return s.gone()
 	}
 	err := s.db.Close()
 	s.db = nil
+	err = cmp.Or(s.Err(), err)
 	if err == nil {
 		err = swap(s.opt.FS, s.current(), next, s.old())
 	}
 	if err == nil {
-		s.db, err = s.openDB(s.current(), s.fail)
+		s.db, err = s.openDB(s.current(), s.fail, s.failed)
 	}
 	if err == nil {
-		err = s.reload()
+		err = cmp.Or(s.Err(), s.reload())
 	}
 	if err != nil {
 		s.fail(err)
@@ -288,15 +298,17 @@ func swap(in vfs.FS, current, next, old string) error {
 // finishRestore clears what a crash during Restore left: between the two renames only
 // db.old is there, and it goes back, so that the snapshot is restored again.
 func (s *Store) finishRestore() error {
-	_, current := s.opt.FS.Stat(s.current())
-	_, old := s.opt.FS.Stat(s.old())
-	if errors.Is(current, fs.ErrNotExist) && old == nil {
-		if err := s.opt.FS.Rename(s.old(), s.current()); err != nil {
-			return fmt.Errorf("put the ledger back: %w", err)
+	_, err := s.opt.FS.Stat(s.current())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = s.opt.FS.Rename(s.old(), s.current())
+		if errors.Is(err, fs.ErrNotExist) { // a new directory, or one that was being founded
+			err = nil
 		}
-		return syncDir(s.opt.FS, s.dir)
 	}
-	return errors.Join(s.opt.FS.RemoveAll(filepath.Join(s.dir, "db.next")), s.opt.FS.RemoveAll(s.old()))
+	if err != nil {
+		return fmt.Errorf("put the ledger back: %w", err)
+	}
+	return cmp.Or(syncDir(s.opt.FS, s.dir), s.opt.FS.RemoveAll(filepath.Join(s.dir, "db.next")), s.opt.FS.RemoveAll(s.old()))
 }
 
 // tell gives OnPlaced the entries that the restored ledger has from a position on.

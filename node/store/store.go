@@ -3,13 +3,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"sync"
-	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -42,8 +42,8 @@ type Store struct {
 	dir   string
 	lock  *pebble.Lock
 
-	// tree and pace belong to the goroutine that applies and restores.
-	tree edge
+	// end and pace belong to the goroutine that applies and restores.
+	end  end
 	pace pace
 
 	// open is held for reading while db is used, for writing while it is replaced or
@@ -79,7 +79,10 @@ func Open(dir string, g *ledger.Group, opt Options) (*Store, error) {
 		grown: make(chan struct{}), failed: make(chan struct{}), closing: make(chan struct{}),
 	}
 	if err := s.start(); err != nil {
-		return nil, fmt.Errorf("open ledger in %s: %w", dir, errors.Join(err, s.shut()))
+		if err := s.shut(); err != nil {
+			opt.Logger.Error("close the ledger that did not open", "err", err)
+		}
+		return nil, fmt.Errorf("open ledger in %s: %w", dir, withRemedy(cmp.Or(s.cause(), err)))
 	}
 	s.guard.Go(func() {
 		select {
@@ -95,6 +98,9 @@ func Open(dir string, g *ledger.Group, opt Options) (*Store, error) {
 
 // start locks the directory, finishes what a crash cut short, and opens the database.
 func (s *Store) start() (err error) {
+	if is, err := s.opt.FS.Stat(s.dir); err == nil && !is.IsDir() {
+		return errNoDir
+	}
 	if err := s.opt.FS.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
@@ -104,7 +110,7 @@ func (s *Store) start() (err error) {
 	if err := s.finishRestore(); err != nil {
 		return err
 	}
-	if s.db, err = s.openDB(s.current(), s.fail); err != nil {
+	if s.db, err = s.openDB(s.current(), s.fail, s.failed); err != nil {
 		return err
 	}
 	if err := s.found(); err != nil {
@@ -118,14 +124,18 @@ func (s *Store) shut() (err error) {
 	s.open.Lock()
 	defer s.open.Unlock()
 	if s.db != nil {
-		if s.Err() == nil {
-			err = errors.Join(s.db.LogData(nil, pebble.Sync), s.Err())
+		failed := s.Err() != nil
+		if !failed {
+			err = s.db.LogData(nil, pebble.Sync)
 		}
-		err = errors.Join(err, s.db.Close())
+		err = cmp.Or(err, s.db.Close())
 		s.db = nil
+		if !failed {
+			err = cmp.Or(s.Err(), err)
+		}
 	}
 	if s.lock != nil {
-		err = errors.Join(err, s.lock.Close())
+		err = cmp.Or(err, s.lock.Close())
 		s.lock = nil
 	}
 	return err
@@ -160,12 +170,29 @@ func (s *Store) fail(err error) {
 	if s.err != nil {
 		return
 	}
-	todo := "start the bureau again; if that does not help, move its directory away and the group fills a new one"
-	if errors.Is(err, syscall.ENOSPC) {
-		todo = "free space on its disk and start the bureau again"
-	}
-	s.err = fmt.Errorf("the ledger in %s has stopped (%w): %s", s.dir, err, todo)
+	s.err = stopError{s.dir, err}
 	close(s.failed)
+}
+
+// stopError is why a store can't go on.
+type stopError struct {
+	dir   string
+	cause error
+}
+
+// Error implements error.
+func (s stopError) Error() string {
+	return fmt.Sprintf("the ledger in %s has stopped: %v", s.dir, withRemedy(s.cause))
+}
+
+// Unwrap is the cause.
+func (s stopError) Unwrap() error { return s.cause }
+
+// cause is what the store has stopped for, nil while it goes on.
+func (s *Store) cause() error {
+	var is stopError
+	errors.As(s.Err(), &is)
+	return is.cause
 }
 
 // Failed is closed when the store can't go on; Err says why. Its owner then ends the

@@ -24,6 +24,33 @@ func (e *edge) grow(pos uint64, leaf ledger.Hash) []tlog.Hash {
 	return out
 }
 
+// end is where the chain ends, for whoever adds to it.
+type end struct {
+	tree edge
+	// steps is how many steps the database has.
+	steps uint64
+}
+
+// load reads the end of a chain of some size, and sees that no step before it is missing:
+// Pebble takes a damaged list of its files for a shorter one, forgets files that it had
+// written, and still replays the newer ones.
+func (e *end) load(r pebble.Reader, size uint64) error {
+	e.steps = 0
+	hole := false
+	err := scanPrefix(r, []byte{keyStep}, func(k, _ []byte) bool {
+		hole = string(k) != string(stepKey(e.steps))
+		e.steps++
+		return !hole
+	})
+	if err != nil {
+		return err
+	}
+	if hole || e.steps == 0 {
+		return errHole
+	}
+	return e.tree.load(r, size)
+}
+
 // load reads the edge of a tree from its stored hashes.
 func (e *edge) load(r pebble.Reader, size uint64) error {
 	*e = edge{}
