@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"pointage/consensus"
@@ -164,10 +165,14 @@ func (n *Node) startHost(Options) (err error) {
 	n.host, err = transport.Start(transport.Config{
 		Key: n.secrets.Device, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Members: members, MDNS: n.cfg.MDNS, Logger: n.log,
 	})
-	if err == nil {
-		n.peers.net = n.host
+	switch {
+	case err != nil && strings.Contains(err.Error(), syscall.EADDRINUSE.Error()): // libp2p passes the words on, not the error
+		return fmt.Errorf("an address to be reached at is taken: stop what uses it or change \"listen\" (%w)", err)
+	case err != nil:
+		return fmt.Errorf("%w: correct \"listen\", \"announce\" or \"peers\"", err)
 	}
-	return err
+	n.peers.net = n.host
+	return nil
 }
 
 func (n *Node) startJournal(Options) (err error) {

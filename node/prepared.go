@@ -41,11 +41,11 @@ func (e InputError) Unwrap() error { return e.Err }
 // has says whether the configuration names bureaux of this commune only.
 func (p *Prepared) has(cfg Config) error {
 	if p.Commune.Bureau(cfg.Bureau) == nil {
-		return fmt.Errorf("commune %d has no bureau %d", cfg.Commune, cfg.Bureau)
+		return fmt.Errorf("commune %d has no bureau %d: correct \"bureau\"", cfg.Commune, cfg.Bureau)
 	}
 	for _, peer := range cfg.Peers {
 		if p.Commune.Bureau(peer.Bureau) == nil {
-			return fmt.Errorf("\"peers\" names bureau %d, which commune %d does not have", peer.Bureau, cfg.Commune)
+			return fmt.Errorf("\"peers\" names bureau %d, which commune %d does not have: take it out", peer.Bureau, cfg.Commune)
 		}
 	}
 	return nil
@@ -81,7 +81,7 @@ func ReadPrepared(dir string, ins ledger.Commune) (*Prepared, error) {
 	}
 	c, err := m.Commune(ins)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: correct \"commune\"", err)
 	}
 	sub := filepath.Join(dir, fmt.Sprint(ins))
 	rows, err := readFile(filepath.Join(sub, "roll"), ledger.MaxElectors*64)
@@ -90,11 +90,11 @@ func ReadPrepared(dir string, ins ledger.Commune) (*Prepared, error) {
 	}
 	roll, err := ledger.DecodeRoll(rows)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(sub, "roll"), err)
+		return nil, fmt.Errorf("%s: %w: take it from the bureau's key again", filepath.Join(sub, "roll"), err)
 	}
 	g, err := m.Group(election.Hash(file), ins, roll)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w: take it from the bureau's key again", filepath.Join(sub, "roll"), err)
 	}
 	sealed, err := readFile(filepath.Join(sub, "register"), maxSealed)
 	if err != nil {
@@ -131,11 +131,11 @@ func (p *Prepared) OpenKeys(file, passphrase string, n ledger.BureauNumber) (reg
 		return none, election.Secrets{}, fmt.Errorf("%s: %w", file, err)
 	}
 	if k.Bureau != n {
-		return none, election.Secrets{}, fmt.Errorf("%s belongs to bureau %d, the configuration says bureau %d", file, k.Bureau, n)
+		return none, election.Secrets{}, fmt.Errorf("%s belongs to bureau %d, the configuration says bureau %d: use the keys and the letter of bureau %d", file, k.Bureau, n, n)
 	}
 	s := election.SecretsFrom(k.Seed)
 	if want := p.Group.Key(n, k.Incarnation); want == nil || !want.Equal(s.Device.Public()) {
-		return none, election.Secrets{}, fmt.Errorf("%s holds other keys than the manifest lists for bureau %d", file, n)
+		return none, election.Secrets{}, fmt.Errorf("%s holds other keys than the manifest lists for bureau %d: take keys and manifest from the bureau's key again", file, n)
 	}
 	return k, s, nil
 }
@@ -145,13 +145,13 @@ func readFile(name string, limit int64) ([]byte, error) {
 	st, err := os.Stat(name)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, fmt.Errorf("%s is missing", name)
+		return nil, fmt.Errorf("%s is missing: put it there or correct the configuration", name)
 	case err != nil:
 		return nil, err
 	case st.IsDir():
-		return nil, fmt.Errorf("%s is a directory, not a file", name)
+		return nil, fmt.Errorf("%s is a directory, not a file: correct the configuration", name)
 	case st.Size() > limit:
-		return nil, fmt.Errorf("%s has %d bytes, at most %d", name, st.Size(), limit)
+		return nil, fmt.Errorf("%s has %d bytes, at most %d: it is another file", name, st.Size(), limit)
 	}
 	return os.ReadFile(name)
 }
