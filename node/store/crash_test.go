@@ -2,20 +2,23 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
-
-	"pointage/ledger"
 )
+
+// full is for `go test ./node/store -full -timeout 20m`: every write, read and file, where a
+// plain run takes a sample.
+var full = flag.Bool("full", false, "go through every write and read of the disk, not a sample")
 
 func TestPowerCutGoesBackToAnAppliedIndexAndReplayGivesTheSameBytes(t *testing.T) {
 	sc := newScript(t, 20, 400)
@@ -24,7 +27,7 @@ func TestPowerCutGoesBackToAnAppliedIndexAndReplayGivesTheSameBytes(t *testing.T
 	want := pairs(t, whole)
 	rng := rand.New(rand.NewPCG(20, 2))
 	wentBack := 0
-	for range 40 {
+	for range few(12, 60) {
 		fs, applied := vfs.NewCrashableMem(), uint64(0)
 		for applied < sc.last() {
 			s, err := Open("ledger", sc.Group, Options{FS: fs})
@@ -39,9 +42,7 @@ func TestPowerCutGoesBackToAnAppliedIndexAndReplayGivesTheSameBytes(t *testing.T
 			apply(s, log, upTo(rng, 30), func(first uint64, _ [][]byte) {
 				// Now and then what was written so far reaches the tables.
 				if rng.IntN(10) == 0 {
-					if err := s.pace.flush(s.db, s.failed); err != nil {
-						t.Fatal(err)
-					}
+					flush(s)
 				}
 			})
 			applied = s.Applied()
@@ -68,185 +69,234 @@ func crash(t *testing.T, fs *vfs.MemFS, s *Store, rng *rand.Rand, percent int) *
 	return out
 }
 
+// few is a number of tries, or the larger one.
+func few(n, all int) int {
+	if *full {
+		return all
+	}
+	return n
+}
+
+// trouble is what happens at a write or a read of the disk.
+type trouble struct {
+	name string
+	at   errorfs.OpReadWrite
+	err  error
+	// once: the next try succeeds. Else nothing does from then on.
+	once bool
+	// cut: the disks that are looked at are those of that moment, not of the end.
+	cut bool
+}
+
+var (
+	errOff   = errors.New("the machine is off")
+	powerCut = trouble{name: "power cut", at: errorfs.OpIsWrite, err: errOff, cut: true}
+)
+
+// act is what the disk troubles. It closes what it opens.
+type act func(vfs.FS) error
+
+// atEvery lets act meet the trouble at one operation after the other, or at a sample of
+// about so many, and gives check the disks that are left, and what act returned.
+func (x trouble) atEvery(t *testing.T, sample int, start func() *vfs.MemFS, act act, check func(*testing.T, *vfs.MemFS, error)) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(1, 1))
+	_, _, total, err := x.meet(rng, 0, start, act)
+	if err != nil || total == 0 {
+		t.Fatalf("without trouble: %d operations, %v", total, err)
+	}
+	met := 0
+	for at := 1; at <= total; at += 1 + rng.IntN(2*max(1, total/few(sample, total))-1) {
+		disks, came, _, err := x.meet(rng, at, start, act)
+		if !came {
+			continue // how many there are depends on Pebble's goroutines
+		}
+		met++
+		for i, d := range disks {
+			t.Run(fmt.Sprintf("%s at %d, disk %d", x.name, at, i), func(t *testing.T) { check(t, d, err) })
+		}
+	}
+	if met < min(total, sample)/3 {
+		t.Fatalf("%s came %d times in %d operations", x.name, met, total)
+	}
+}
+
+// meet runs act with the trouble at one operation.
+func (x trouble) meet(rng *rand.Rand, at int, start func() *vfs.MemFS, act act) (disks []*vfs.MemFS, came bool, total int, err error) {
+	mem := start()
+	var ops, met atomic.Int64
+	clone := func(percent int) *vfs.MemFS {
+		return mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
+	}
+	err = act(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind.ReadOrWrite() != x.at {
+			return nil
+		}
+		n := ops.Add(1)
+		if at == 0 || n < int64(at) || n > int64(at) && x.once {
+			return nil
+		}
+		if met.Add(1) == 1 && x.cut {
+			disks = append(disks, clone(0), clone(50))
+		}
+		return x.err
+	})))
+	if !x.cut {
+		disks = append(disks, clone(0), mem)
+	}
+	return disks, met.Load() > 0, int(ops.Load()), err
+}
+
 func TestPowerCutWhileFoundingLeavesADirectoryThatOpens(t *testing.T) {
 	sc := newScript(t, 21, 20)
-	atEveryWrite(t, vfs.NewCrashableMem, func(fs vfs.FS) error {
-		s, err := Open("ledger", sc.Group, Options{FS: fs})
-		if err != nil {
-			return err
-		}
-		return s.Close()
-	}, func(t *testing.T, fs *vfs.MemFS) {
+	powerCut.atEvery(t, 60, vfs.NewCrashableMem, sc.found, func(t *testing.T, fs *vfs.MemFS, _ error) {
 		s := sc.open(t, Options{FS: fs})
 		apply(s, sc.log, all, nil)
 		sc.agrees(t, s)
 	})
 }
 
-// atEveryWrite crashes act before each of its writes to the disk in turn, in two ways: what was
-// not synced is gone, or random parts of it are. check is given each disk.
-func atEveryWrite(t *testing.T, start func() *vfs.MemFS, act func(vfs.FS) error, check func(*testing.T, *vfs.MemFS)) {
-	t.Helper()
-	rng := rand.New(rand.NewPCG(1, 1))
-	const most = 2000
-	for cut := 1; cut < most; cut++ {
-		mem := start()
-		var clones []*vfs.MemFS
-		var writes atomic.Int64
-		stop := errorfs.InjectorFunc(func(op errorfs.Op) error {
-			if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
-				return nil
-			}
-			// After the crash nothing works, as the machine is off.
-			if n := writes.Add(1); n == int64(cut) {
-				clones = append(clones, mem.CrashClone(vfs.CrashCloneCfg{}), mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng}))
-			} else if n < int64(cut) {
-				return nil
-			}
-			return errCrash
-		})
-		err := act(errorfs.Wrap(mem, stop))
-		if clones == nil {
-			if err != nil {
-				t.Fatalf("without a crash: %v", err)
-			}
-			if cut == 1 {
-				t.Fatal("nothing was written")
-			}
-			t.Logf("%d writes", cut-1)
-			return
-		}
-		for i, c := range clones {
-			t.Run(fmt.Sprintf("write %d, clone %d", cut, i), func(t *testing.T) { check(t, c) })
-		}
+func (s *script) found(fs vfs.FS) error {
+	st, err := Open("ledger", s.Group, Options{FS: fs})
+	if err != nil {
+		return err
 	}
-	t.Fatalf("more than %d writes", most)
+	return st.Close()
 }
 
-var errCrash = errors.New("the machine is off")
+// applying is a run of a bureau in two lives, and what it knows of the disk.
+type applying struct {
+	sc *script
+	// handed is the last index given to Apply, durable the one at the last Close.
+	handed, durable uint64
+	want            map[string]string
+}
 
-func TestPowerCutWhileRestoringLeavesTheOldLedgerOrTheNew(t *testing.T) {
-	sc := newScript(t, 22, 120)
-	ahead := sc.open(t, Options{})
-	apply(ahead, sc.log, all, nil)
-	var snapshot bytes.Buffer
-	if err := ahead.Snapshot(&snapshot); err != nil {
-		t.Fatal(err)
-	}
-	old := sc.log[:len(sc.log)/3]
-	start := func() *vfs.MemFS {
-		fs := vfs.NewCrashableMem()
-		s, err := Open("ledger", sc.Group, Options{FS: fs})
-		if err != nil {
-			t.Fatal(err)
-		}
-		apply(s, old, all, nil)
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return fs
-	}
-	outcomes := map[bool]int{}
-	atEveryWrite(t, start, func(fs vfs.FS) error {
-		s, err := Open("ledger", sc.Group, Options{FS: fs})
+func newApplying(t *testing.T, sc *script) *applying {
+	whole := sc.open(t, Options{})
+	apply(whole, sc.log, all, nil)
+	return &applying{sc: sc, want: pairs(t, whole)}
+}
+
+func (a *applying) start() *vfs.MemFS {
+	a.handed, a.durable = 0, 0
+	return vfs.NewCrashableMem()
+}
+
+func (a *applying) act(fs vfs.FS) error {
+	for _, log := range [][]command{a.sc.log[:len(a.sc.log)/2], a.sc.log} {
+		s, err := Open("ledger", a.sc.Group, Options{FS: fs})
 		if err != nil {
 			return err
 		}
-		return errors.Join(s.Restore(bytes.NewReader(snapshot.Bytes())), s.Close())
-	}, func(t *testing.T, fs *vfs.MemFS) {
-		s := sc.open(t, Options{FS: fs})
-		fresh := s.Applied() == sc.last()
-		if !fresh && s.Applied() != old[len(old)-1].index {
-			t.Fatalf("applied to %d, neither %d nor %d", s.Applied(), old[len(old)-1].index, sc.last())
+		for len(log) > 0 {
+			part := log[:min(30, len(log))]
+			log = log[len(part):]
+			a.handed = max(a.handed, part[len(part)-1].index)
+			apply(s, part, all, nil)
+			flush(s)
 		}
-		outcomes[fresh]++
-		if names, err := fs.List("ledger"); err != nil || strings.Contains(strings.Join(names, " "), "db.") {
-			t.Fatalf("left: %v, %v", names, err)
+		applied := s.Applied()
+		if err := cmp.Or(s.Err(), s.Close()); err != nil {
+			s.Close()
+			return err
 		}
-		if err := s.Restore(bytes.NewReader(snapshot.Bytes())); err != nil {
-			t.Fatal(err)
-		}
-		sc.agrees(t, s)
-	})
-	if outcomes[true] == 0 || outcomes[false] == 0 {
-		t.Fatalf("ledgers that were new, or old: %v", outcomes)
+		a.durable = applied
 	}
+	return nil
 }
 
-func TestDiskThatFailsWhileApplyingStopsTheReplicaAndHarmsNothing(t *testing.T) {
-	sc := newScript(t, 23, 400)
-	whole := sc.open(t, Options{})
-	apply(whole, sc.log, all, nil)
-	want := pairs(t, whole)
-	rng := rand.New(rand.NewPCG(23, 2))
-	for at := range 60 {
-		mem := vfs.NewCrashableMem()
-		var full atomic.Bool
-		fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-			if full.Load() && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
-				return syscall.ENOSPC
-			}
-			return nil
-		}))
-		var told int
-		s, err := Open("ledger", sc.Group, Options{FS: fs, OnPlaced: func(es []ledger.PlacedEntry) { told += len(es) }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		from := 1 + rng.IntN(len(sc.log)-50)
-		apply(s, sc.log[:from], upTo(rng, 20), nil)
-		full.Store(true)
-		// Apply hears of the full disk when Pebble writes, which is later.
-		for next := from; s.Err() == nil && next < len(sc.log); next++ {
-			apply(s, sc.log[next:next+1], each, nil)
-			if at%2 == 0 {
-				_ = s.read(func(pebble.Reader) error { return s.pace.flush(s.db, s.failed) })
-			}
-		}
-		failedAt, head := s.Applied(), s.Head()
-		if s.Err() == nil {
-			if err := s.Close(); err == nil {
-				t.Fatal("a full disk took everything")
-			}
-		} else {
-			refusesAll(t, sc, s, failedAt)
-			if told != int(head.Size)-1 {
-				t.Fatalf("told of %d entries, the ledger has %d", told, head.Size)
-			}
-		}
-		if err := s.Close(); err != nil {
-			t.Logf("close: %v", err)
-		}
-		// Space is back: in the same process, and after a power cut.
-		full.Store(false)
-		for _, fs := range []vfs.FS{mem.CrashClone(vfs.CrashCloneCfg{}), mem} {
-			again := sc.open(t, Options{FS: fs})
-			if again.Applied() > failedAt {
-				t.Fatalf("applied to %d, had published %d", again.Applied(), failedAt)
-			}
-			apply(again, sc.from(again.Applied()+1), all, nil)
-			same(t, pairs(t, again), want)
-		}
-	}
+// flush has what was written reach the tables.
+func flush(s *Store) {
+	_ = s.read(func(pebble.Reader) error { return s.pace.flush(s.db, s.failed) })
 }
 
-// refusesAll checks that a failed store says so in one line and takes nothing any more.
-func refusesAll(t *testing.T, sc *script, s *Store, at uint64) {
-	t.Helper()
-	<-s.Failed()
-	err := s.Err()
-	if !strings.Contains(err.Error(), "free space") || strings.Contains(err.Error(), "\n") {
-		t.Fatalf("what the president reads: %v", err)
+// check sees that the disk has what was synced and nothing that was not given, and that the
+// replay makes the same of it.
+func (a *applying) check(t *testing.T, fs *vfs.MemFS, _ error) {
+	s := a.sc.open(t, Options{FS: fs})
+	if at := s.Applied(); at > a.handed || at < a.durable {
+		t.Fatalf("applied to %d: %d was durable, %d given", at, a.durable, a.handed)
 	}
-	for _, r := range s.Apply(at+1, [][]byte{sc.log[len(sc.log)-1].bytes}) {
-		if r != nil {
-			t.Fatalf("a failed ledger replied %x", r)
-		}
+	apply(s, a.sc.from(s.Applied()+1), all, nil)
+	same(t, pairs(t, s), a.want)
+}
+
+func TestPowerCutAtAnyWriteOfApplyingLosesNothingThatWasSynced(t *testing.T) {
+	a := newApplying(t, newScript(t, 24, 300))
+	powerCut.atEvery(t, 30, a.start, a.act, a.check)
+}
+
+// restoring is a bureau that has a third of the ledger and is given all of it.
+type restoring struct {
+	sc       *script
+	snapshot []byte
+	old      []command
+	// fresh counts the disks that had the new ledger, or not.
+	fresh map[bool]int
+	tb    testing.TB
+}
+
+func newRestoring(t *testing.T, sc *script) *restoring {
+	ahead := sc.open(t, Options{})
+	apply(ahead, sc.log, all, nil)
+	return &restoring{sc: sc, snapshot: snapshotOf(t, ahead), old: sc.log[:len(sc.log)/3], fresh: map[bool]int{}, tb: t}
+}
+
+func snapshotOf(tb testing.TB, s *Store) []byte {
+	tb.Helper()
+	var b bytes.Buffer
+	if err := s.Snapshot(&b); err != nil {
+		tb.Fatal(err)
 	}
-	if s.Applied() != at {
-		t.Fatalf("applied went to %d", s.Applied())
+	return b.Bytes()
+}
+
+func (r *restoring) start() *vfs.MemFS {
+	fs := vfs.NewCrashableMem()
+	s, err := Open("ledger", r.sc.Group, Options{FS: fs})
+	if err != nil {
+		r.tb.Fatal(err)
 	}
-	if s.Snapshot(&bytes.Buffer{}) == nil || s.Restore(&bytes.Buffer{}) == nil || s.Wait(t.Context(), s.Size()+1) == nil {
-		t.Fatal("a failed ledger goes on")
+	apply(s, r.old, all, nil)
+	if err := s.Close(); err != nil {
+		r.tb.Fatal(err)
+	}
+	return fs
+}
+
+func (r *restoring) act(fs vfs.FS) error {
+	s, err := Open("ledger", r.sc.Group, Options{FS: fs})
+	if err != nil {
+		return err
+	}
+	err = s.Restore(bytes.NewReader(r.snapshot))
+	if err != nil && s.Err() == nil && s.Applied() != r.old[len(r.old)-1].index {
+		r.tb.Errorf("a failed restore moved the ledger to %d", s.Applied())
+	}
+	return cmp.Or(err, s.Err(), s.Close(), s.Close())
+}
+
+func (r *restoring) check(t *testing.T, fs *vfs.MemFS, _ error) {
+	s := r.sc.open(t, Options{FS: fs})
+	fresh := s.Applied() == r.sc.last()
+	if was := r.old[len(r.old)-1].index; !fresh && s.Applied() != was {
+		t.Fatalf("applied to %d, neither %d nor %d", s.Applied(), was, r.sc.last())
+	}
+	r.fresh[fresh]++
+	if names, err := fs.List("ledger"); err != nil || strings.Contains(strings.Join(names, " "), "db.") {
+		t.Fatalf("left: %v, %v", names, err)
+	}
+	if err := s.Restore(bytes.NewReader(r.snapshot)); err != nil {
+		t.Fatal(err)
+	}
+	r.sc.agrees(t, s)
+}
+
+func TestPowerCutWhileRestoringLeavesTheOldLedgerOrTheNew(t *testing.T) {
+	r := newRestoring(t, newScript(t, 22, 120))
+	powerCut.atEvery(t, 40, r.start, r.act, r.check)
+	if r.fresh[true] == 0 || r.fresh[false] == 0 {
+		t.Fatalf("ledgers that were new, or old: %v", r.fresh)
 	}
 }

@@ -208,6 +208,14 @@ func upTo(rng *rand.Rand, n int) func() int { return func() int { return 1 + rng
 // split into calls.
 func pairs(tb testing.TB, s *Store) map[string]string {
 	tb.Helper()
+	out, err := readPairs(s)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return out
+}
+
+func readPairs(s *Store) (map[string]string, error) {
 	out := map[string]string{}
 	err := s.read(func(r pebble.Reader) error {
 		return scan(r, nil, nil, func(k, v []byte) bool {
@@ -217,10 +225,7 @@ func pairs(tb testing.TB, s *Store) map[string]string {
 			return true
 		})
 	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return out
+	return out, err
 }
 
 // same compares two databases.

@@ -206,8 +206,10 @@ type remedied struct {
 	todo string
 }
 
-// Error implements error.
-func (r remedied) Error() string { return r.error.Error() + ": " + r.todo }
+// Error implements error, in one line.
+func (r remedied) Error() string {
+	return strings.ReplaceAll(r.error.Error(), "\n", "; ") + ": " + r.todo
+}
 
 // Unwrap is the fault.
 func (r remedied) Unwrap() error { return r.error }

@@ -173,7 +173,8 @@ func (s *Store) found() error {
 }
 
 // begin founds the ledger in an empty database, whole or not at all.
-func (s *Store) begin() error {
+func (s *Store) begin() (err error) {
+	defer s.recovered(&err)
 	empty := true
 	if err := scan(s.db, nil, nil, func(_, _ []byte) bool { empty = false; return false }); err != nil {
 		return err
@@ -194,7 +195,8 @@ func (s *Store) begin() error {
 }
 
 // reload reads head, applied index and the chain's end from the database.
-func (s *Store) reload() error {
+func (s *Store) reload() (err error) {
+	defer s.recovered(&err)
 	v, err := get(s.db, metaKey(metaIndex))
 	if err != nil {
 		return err
