@@ -19,6 +19,7 @@ import (
 
 const benchUsage = `testnet bench measures committed check-ins a second at three bureaux, signed, chained and verified at
 each, beside etcd and PostgreSQL at insert-if-absent of 310 bytes in the same run; only the ratios mean anything.
+Then what the tables see while the leader is killed, and while no majority is left.
 
 Example:  go run ./testnet bench --clients 1,64,256 --duration 5s --rounds 3
 
@@ -34,6 +35,7 @@ func bench(ctx context.Context, args []string, out, errs io.Writer) int {
 	fs.IntVar(&p.Rounds, "rounds", 3, "how often all are measured, in turn")
 	fs.StringVar(&p.Out, "out", "testnet-out", "directory for the bureaux")
 	fs.BoolVar(&p.Baselines, "baselines", true, "measure etcd and PostgreSQL too")
+	parts := fs.String("parts", "rates,outage", "what to measure, with commas")
 	asJSON := fs.Bool("json", false, "a JSON line for each measurement, and nothing else")
 	profile := fs.String("cpuprofile", "", "write a CPU profile of this process here")
 	err := fs.Parse(args)
@@ -51,6 +53,14 @@ func bench(ctx context.Context, args []string, out, errs io.Writer) int {
 	}
 	if err == nil && (p.Duration < 100*time.Millisecond || p.Duration > time.Minute || p.Rounds < 1 || p.Rounds > 100) {
 		err = errors.New("--duration is 100ms to 1m, --rounds 1 to 100")
+	}
+	measures := map[string]func(context.Context, simulation.BenchPlan, bool, io.Writer, io.Writer) int{"rates": measureRates, "outage": measureOutage}
+	var chosen []string
+	for _, part := range strings.Split(*parts, ",") {
+		if measures[part] == nil && err == nil {
+			err = fmt.Errorf("--parts %q: rates, outage or both", *parts)
+		}
+		chosen = append(chosen, part)
 	}
 	if err != nil {
 		fmt.Fprintf(errs, "testnet bench: %v; see testnet bench --help\n", err)
@@ -70,7 +80,12 @@ func bench(ctx context.Context, args []string, out, errs io.Writer) int {
 	if !*asJSON {
 		p.Text = errs
 	}
-	return measure(ctx, p, *asJSON, out, errs)
+	for _, part := range chosen {
+		if code := measures[part](ctx, p, *asJSON, out, errs); code != exitHeld {
+			return code
+		}
+	}
+	return exitHeld
 }
 
 func numbers(list string) (out []int, err error) {
@@ -84,7 +99,7 @@ func numbers(list string) (out []int, err error) {
 	return out, nil
 }
 
-func measure(ctx context.Context, p simulation.BenchPlan, asJSON bool, out, errs io.Writer) int {
+func measureRates(ctx context.Context, p simulation.BenchPlan, asJSON bool, out, errs io.Writer) int {
 	var all []simulation.Rate
 	err := simulation.Bench(ctx, p, func(r simulation.Rate) {
 		all = append(all, r)
@@ -94,6 +109,17 @@ func measure(ctx context.Context, p simulation.BenchPlan, asJSON bool, out, errs
 		}
 		fmt.Fprintln(errs, rateLine(r))
 	})
+	if code := ended(ctx, err, errs); code != exitHeld {
+		return code
+	}
+	if !asJSON {
+		table(out, all)
+	}
+	return exitHeld
+}
+
+// ended says how a measurement went.
+func ended(ctx context.Context, err error, errs io.Writer) int {
 	switch {
 	case ctx.Err() != nil:
 		fmt.Fprintln(errs, "testnet bench: interrupted; nothing is left running")
@@ -101,10 +127,38 @@ func measure(ctx context.Context, p simulation.BenchPlan, asJSON bool, out, errs
 	case err != nil:
 		fmt.Fprintf(errs, "testnet bench: %v\n", err)
 		return exitBroken
-	case !asJSON:
-		table(out, all)
 	}
 	return exitHeld
+}
+
+// measureOutage prints what the tables saw, and the longest gaps side by side.
+func measureOutage(ctx context.Context, p simulation.BenchPlan, asJSON bool, out, errs io.Writer) int {
+	line := func(v any, text string) {
+		if asJSON {
+			_ = json.NewEncoder(out).Encode(v)
+			return
+		}
+		fmt.Fprintln(out, text)
+	}
+	var ours simulation.Outage
+	err := simulation.BenchOutage(ctx, p, func(s simulation.Stage) {
+		line(s, fmt.Sprintf("%-24s %6d check-ins  p50 %.2f ms  p99 %.2f ms  the longest %.0f ms  %d refused", s.Name, s.Ops, s.P50, s.P99, s.Longest, s.Refused))
+	}, func(o simulation.Outage) {
+		text := fmt.Sprintf("%-24s nobody served for %.0f ms, one client waited %.0f ms", o.System, o.LongestGap, o.LongestWait)
+		switch {
+		case o.Missing != "":
+			text = fmt.Sprintf("%-24s missing: %s", o.System, o.Missing)
+		case o.System == simulation.Ours:
+			ours = o
+		default:
+			text += fmt.Sprintf(": %.0f x pointage's gap", o.LongestGap/ours.LongestGap)
+			if !o.Recovered {
+				text += ", nobody served until the end"
+			}
+		}
+		line(o, text)
+	})
+	return ended(ctx, err, errs)
 }
 
 func rateLine(r simulation.Rate) string {

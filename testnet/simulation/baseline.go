@@ -26,14 +26,19 @@ type baseline struct {
 // baselinesFolder is where the module lies, seen from the repository's root.
 const baselinesFolder = "testnet/baselines"
 
-// startBaselines builds and starts both; one that can't be had is reported by name.
-func startBaselines(ctx context.Context, out string, report func(Rate)) (started []*baseline) {
-	program := filepath.Join(out, "baselines")
+// buildBaselines compiles their program; missing says why there is none.
+func buildBaselines(ctx context.Context, out string) (program, missing string) {
+	program = filepath.Join(out, "baselines")
 	cmd := exec.CommandContext(ctx, "go", "build", "-C", baselinesFolder, "-o", program, ".")
-	missing := ""
 	if b, err := cmd.CombinedOutput(); err != nil {
 		missing = fmt.Sprintf("build %s: %v: %.200s", baselinesFolder, err, bytes.TrimSpace(b))
 	}
+	return program, missing
+}
+
+// startBaselines builds and starts both; one that can't be had is reported by name.
+func startBaselines(ctx context.Context, out string, report func(Rate)) (started []*baseline) {
+	program, missing := buildBaselines(ctx, out)
 	for _, name := range []string{"etcd", "postgresql"} {
 		if missing != "" {
 			report(Rate{System: name, Missing: missing})
