@@ -26,12 +26,14 @@ var Scenarios = []Scenario{
 	{"bureau-cut", "one bureau's cable is cut, and healed later", 0.40, (*day).bureauCut},
 	{"adele-away", "ADELE does not answer for a third of the day", 0.30, (*day).adeleAway},
 	{"principal-away", "the principal bureau is cut off from all others for a while", 0.30, (*day).principalCut},
+	{"principal-down", "the principal bureau's machine is off all day; its electors wait, the deputy leads", 0, (*day).principalDown},
 	{"split", "the commune falls into two halves that don't hear each other", 0.30, (*day).split},
 	{"one-way-cut", "one bureau is heard by nobody but hears all", 0.30, (*day).oneWayCut},
 	{"majority-lost", "every bureau is alone: all cables are cut", 0.30, (*day).allAlone},
 	{"bureau-killed", "a bureau's machine dies in mid-queue and is started again", 0.30, (*day).bureauKilled},
 	{"all-restarted", "one bureau after another is stopped and started", 0.15, (*day).allRestarted},
 	{"store-lost", "a bureau's machine loses all that it can rebuild: ledger and Raft's log", 0.30, (*day).storeLost},
+	{"machine-dead", "a bureau's machine dies for good, a spare opens with both keys and nothing else", 0.30, (*day).machineDead},
 	{"key-pulled", "a bureau goes on with one key after the other was lost in a restart", 0.30, (*day).keyPulled},
 }
 
@@ -161,6 +163,10 @@ func (d *day) leaderKilled(ctx context.Context, _ *rand.Rand) error {
 	return d.down(ctx, i, true, d.while(0.1), nil)
 }
 
+func (d *day) principalDown(ctx context.Context, _ *rand.Rand) error {
+	return d.down(ctx, d.index[d.prepared.Commune.Principal], true, d.plan.Day, nil)
+}
+
 func (d *day) bureauKilled(ctx context.Context, r *rand.Rand) error {
 	return d.down(ctx, d.anyBureau(r), true, time.Second, nil)
 }
@@ -181,6 +187,19 @@ func (d *day) storeLost(ctx context.Context, r *rand.Rand) error {
 		data := filepath.Join(d.bureaux[i].dir, "data")
 		for _, part := range []string{"ledger", "raft"} {
 			if err := os.RemoveAll(filepath.Join(data, part)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// machineDead leaves disk and data behind: what the spare has is the keys.
+func (d *day) machineDead(ctx context.Context, r *rand.Rand) error {
+	i := d.anyBureau(r)
+	return d.down(ctx, i, true, time.Second, func() error {
+		for _, lost := range []string{"disk", "data"} {
+			if err := os.RemoveAll(filepath.Join(d.bureaux[i].dir, lost)); err != nil {
 				return err
 			}
 		}
