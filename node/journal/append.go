@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"pointage/ledger"
@@ -62,10 +63,11 @@ func (j *Journal) Append(ctx context.Context, bodies ...ledger.Body) (Durable, e
 }
 
 // SetNote makes a note durable; its value is the key's until the next. Keys have 1 to 255
-// bytes, values at most 4 KiB, and there are at most 256 keys.
+// bytes, values at most 4 KiB, and there are at most 256 keys; those that begin with "journal/" are
+// the journal's own.
 func (j *Journal) SetNote(ctx context.Context, key string, value []byte) error {
-	if len(key) == 0 || len(key) > maxNoteKey || len(value) > maxNote {
-		return fmt.Errorf("note of %d bytes under a key of %d: at most %d under 1 to %d", len(value), len(key), maxNote, maxNoteKey)
+	if len(key) == 0 || len(key) > maxNoteKey || len(value) > maxNote || strings.HasPrefix(key, ownNotes) {
+		return fmt.Errorf("note of %d bytes under a key of %d: at most %d under 1 to %d, not beginning with %q", len(value), len(key), maxNote, maxNoteKey, ownNotes)
 	}
 	_, err := j.submit(ctx, &appending{note: &note{key: key, value: append([]byte(nil), value...)}, done: make(chan appended, 1)})
 	return err
@@ -226,26 +228,45 @@ func (j *Journal) writeNote(n *note) error {
 // where it stands. One record is under way at a time: what a crash leaves on one
 // medium alone is the chain's last batch.
 func (j *Journal) commit(plain []byte) (at spans, err error) {
-	if err := j.Err(); err != nil {
+	all, err := j.commitAll(plain)
+	if err != nil {
 		return at, err
 	}
+	return all[0], nil
+}
+
+// commitAll is commit of several records under one fsync, of which none rests on another.
+func (j *Journal) commitAll(plains ...[]byte) (at []spans, err error) {
+	if err := j.Err(); err != nil {
+		return nil, err
+	}
+	at = make([]spans, len(plains))
 	acks := make(chan error, members)
 	waiting := 0
 	for _, m := range j.written() {
-		var n nonce
-		if err := j.draw(&n); err != nil {
-			return at, j.halt(err)
+		taken := true
+		for i, plain := range plains {
+			var n nonce
+			if err := j.draw(&n); err != nil {
+				return nil, j.halt(err)
+			}
+			var done chan<- error
+			if i == len(plains)-1 {
+				done = acks
+			}
+			off := m.end
+			if taken = m.enqueue(plain, n, done); !taken {
+				break
+			}
+			at[i][m.member] = span{off, int32(frameLen(plain))}
 		}
-		off := m.end
-		if !m.enqueue(plain, n, acks) {
-			continue
+		if taken {
+			waiting++
 		}
-		at[m.member].off, at[m.member].n = off, int32(frameLen(plain))
-		waiting++
 	}
 	for good := 0; good < quorum; {
 		if good+waiting < quorum {
-			return at, j.halt(j.faults())
+			return nil, j.halt(j.faults())
 		}
 		err := <-acks
 		waiting--

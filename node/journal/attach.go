@@ -364,7 +364,7 @@ func (j *Journal) join(m *medium, u *union, h *history) error {
 	m.queue = jobs
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.stands(m, h, gathered, late)
+	j.stands(m, u, h, gathered, late)
 	for k, n := range u.notes {
 		if old, ok := j.notes[k]; !ok || n.newer(&old) {
 			j.notes[k] = n
@@ -401,7 +401,7 @@ func (m *medium) queued(jobs []job) {
 }
 
 // stands notes where the batches are on a medium that is taken up; mu is held.
-func (j *Journal) stands(m *medium, h *history, gathered *since, late []int64) {
+func (j *Journal) stands(m *medium, u *union, h *history, gathered *since, late []int64) {
 	for i, n := range h.chain {
 		j.chain[i].at[m.member] = n.held.at[m.member]
 	}
@@ -414,6 +414,7 @@ func (j *Journal) stands(m *medium, h *history, gathered *since, late []int64) {
 	for _, n := range h.off {
 		j.off = append(j.off, entry{at: n.held.at})
 	}
+	j.inherit(u)
 }
 
 // start lets a medium's goroutine write it; mu is held.

@@ -82,11 +82,14 @@ func (o *Options) medium(place int, h *header) *medium {
 
 // open opens the file of records, for reading alone when it is write-protected.
 func (m *medium) open(o *Options) *MediumError {
-	name := filepath.Join(m.path, recordsFile)
-	f, err := o.files.Open(name, toWrite)
-	if err != nil {
-		f, err = o.files.Open(name, toRead)
+	if problem := m.openFor(o, toWrite); problem == nil {
+		return nil
 	}
+	return m.openFor(o, toRead)
+}
+
+func (m *medium) openFor(o *Options, how access) *MediumError {
+	f, err := o.files.Open(filepath.Join(m.path, recordsFile), how)
 	if err != nil {
 		problem := &MediumError{Place: m.place, Path: m.path, Problem: Unreadable, Err: err}
 		if errors.Is(err, fs.ErrNotExist) {

@@ -13,6 +13,18 @@ import (
 
 // complete fills in what may be left out, and checks the rest.
 func (o *Options) complete() error {
+	if err := o.places(); err != nil {
+		return err
+	}
+	public := o.Group.Key(o.Bureau, o.Incarnation)
+	if public == nil || !bytes.Equal(public, o.Key.Public().(ed25519.PublicKey)) {
+		return fmt.Errorf("the key is not that of bureau %d, incarnation %d, in the manifest: use the bureau's own keys", o.Bureau, o.Incarnation)
+	}
+	return nil
+}
+
+// places completes what reading needs.
+func (o *Options) places() error {
 	if o.files == nil {
 		o.files = machineFiles{}
 	}
@@ -27,11 +39,10 @@ func (o *Options) complete() error {
 			if m.Path != "" && filepath.Clean(m.Path) == filepath.Clean(other.Path) {
 				return fmt.Errorf("media %d and %d are both %s: three different places are needed", k, i, m.Path)
 			}
+			if m.Path != "" && other.Path != "" && m.Hardware != "" && m.Hardware == other.Hardware {
+				return fmt.Errorf("media %d and %d (%s, %s) are on one piece of hardware, which would be lost as one: use two", k, i, other.Path, m.Path)
+			}
 		}
-	}
-	public := o.Group.Key(o.Bureau, o.Incarnation)
-	if public == nil || !bytes.Equal(public, o.Key.Public().(ed25519.PublicKey)) {
-		return fmt.Errorf("the key is not that of bureau %d, incarnation %d, in the manifest: use the bureau's own keys", o.Bureau, o.Incarnation)
 	}
 	return nil
 }

@@ -38,8 +38,8 @@ func plains(tb testing.TB) (all [][]byte) {
 
 func (r *record) encode() []byte {
 	switch r.kind {
-	case batchRecord:
-		return encodeBatchRecord(r.batch)
+	case batchRecord, inheritedRecord:
+		return r.batch.encode(r.kind)
 	case noteRecord:
 		return r.note.encode()
 	}
@@ -49,6 +49,9 @@ func (r *record) encode() []byte {
 func FuzzRecord(f *testing.F) {
 	for _, p := range plains(f) {
 		f.Add(p)
+		if p[0] == byte(batchRecord) {
+			f.Add(append([]byte{byte(inheritedRecord)}, p[1:]...))
+		}
 	}
 	f.Fuzz(func(t *testing.T, plain []byte) {
 		r, err := decodeRecord(plain)

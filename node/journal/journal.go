@@ -62,6 +62,8 @@ const (
 	maxNote    = 4 << 10
 	maxNoteKey = 255
 	maxNotes   = 256
+	// ownNotes is what the keys of the journal's own notes begin with.
+	ownNotes = "journal/"
 	// maxStatementBytes is what the statements of one batch take, their lengths
 	// included: room is left for header and signature.
 	maxStatementBytes = ledger.MaxBatch - 512
@@ -88,12 +90,10 @@ type Options struct {
 	Key        ed25519.PrivateKey
 	JournalKey [32]byte
 	// Media are the disk and the two keys. Two keys may change places.
-	Media [members]Medium
-	// Unfenced marks an incarnation whose predecessor may still be at work.
-	Unfenced bool
-	Random   io.Reader
-	Now      func() ledger.Instant
-	Logger   *slog.Logger
+	Media  [members]Medium
+	Random io.Reader
+	Now    func() ledger.Instant
+	Logger *slog.Logger
 	// files is the file system; nil is the machine's. verify checks a batch; nil is the batch's
 	// own check against Group.
 	files  files
@@ -112,8 +112,9 @@ var ErrClosed = errors.New("the journal is closed")
 type Journal struct {
 	opt    Options
 	author ledger.Author
-	// round is this session's.
-	round uint64
+	// round is this session's; unfenced says what its opening does.
+	round    uint64
+	unfenced bool
 
 	// queue goes to the writer. closing is closed first, then the writer ends and
 	// closes ended; failed is closed by halt.
@@ -141,6 +142,9 @@ type Journal struct {
 	// chain lists the durable batches in order, off those beside the chain.
 	chain, off []entry
 	grown      chan struct{} // closed and replaced when chain grows
+	// inherited are the batches of incarnations before, heirs their indexes.
+	inherited []entry
+	heirs     map[ledger.Hash]int
 	// statements and bytes are what the chain's batches hold and take on one medium.
 	statements uint64
 	bytes      int64

@@ -258,7 +258,9 @@ func (j *Journal) adopt(u *union, h *history) {
 	for _, n := range h.off {
 		j.off = append(j.off, entry{at: n.held.at})
 	}
-	j.notes, j.round = u.notes, u.newest+1
+	j.notes, j.round, j.heirs = u.notes, u.newest+1, map[ledger.Hash]int{}
+	j.inherit(u)
+	j.unfenced = !j.settled()
 	j.findings = append(j.findings, h.found...)
 }
 
@@ -275,7 +277,7 @@ func (j *Journal) begin(u *union, h *history, mask uint8) error {
 	if _, err := j.commit(round{j.round, *id}.encode()); err != nil {
 		return err
 	}
-	opened := &ledger.SessionOpened{Generation: j.claim.generation, Media: mask, Unfenced: j.opt.Unfenced}
+	opened := &ledger.SessionOpened{Generation: j.claim.generation, Media: mask, Unfenced: j.unfenced}
 	if len(h.chain) > 0 {
 		head := h.chain[len(h.chain)-1].head()
 		opened.Continues, j.point.Previous = &head, head.Hash

@@ -171,11 +171,13 @@ const (
 	Orphaned
 	// Forked: a tail beside the chain that must have been durable (ForkError).
 	Forked
+	// Missing: batches are on none of the media, although later ones are (Read).
+	Missing
 )
 
 var findingNames = [...]string{
 	NotCounted: "medium not counted", TornTail: "torn tail", DamagedRecord: "damaged record",
-	Levelled: "levelled", BroughtUp: "brought up", Orphaned: "orphan", Forked: "fork",
+	Levelled: "levelled", BroughtUp: "brought up", Orphaned: "orphan", Forked: "fork", Missing: "missing batches",
 }
 
 // String names the kind.

@@ -13,9 +13,13 @@ func (j *Journal) load(e entry) (recorded, error) {
 	if e.kept != nil {
 		return *e.kept, nil
 	}
-	var errs []error
-	for _, m := range j.written() {
-		s := e.at[m.member]
+	return load(j.written(), e.at)
+}
+
+func load(media []*medium, at spans) (recorded, error) {
+	var errs faults
+	for _, m := range media {
+		s := at[m.member]
 		if s.n == 0 || !m.readable(s.off+int64(s.n)) {
 			continue
 		}
@@ -30,7 +34,7 @@ func (j *Journal) load(e entry) (recorded, error) {
 		}
 		errs = append(errs, err)
 	}
-	return recorded{}, fmt.Errorf("read batch: %w", errors.Join(append(errs, errors.New("no medium gives it any longer"))...))
+	return recorded{}, fmt.Errorf("read batch: %w", append(errs, errors.New("no medium gives it any longer")))
 }
 
 // Replay calls f for every durable batch of all sessions of the chain, in its order, with

@@ -27,6 +27,7 @@ import (
 //	1 batch  uint8 count; uint64 exact[count]; the encoded batch
 //	2 note   uint64 round; uint64 serial; opaque key<1..255>; opaque value<0..4096>
 //	3 round  uint64 round; opaque session[16]
+//	4 inherited: as a batch, of an incarnation before (settle.go)
 const (
 	frameMagic  = "PJr1"
 	frameHeader = len(frameMagic) + 8 + 4 + chacha20poly1305.NonceSizeX
@@ -39,9 +40,10 @@ const (
 type recordKind uint8
 
 const (
-	batchRecord recordKind = 1
-	noteRecord  recordKind = 2
-	roundRecord recordKind = 3
+	batchRecord     recordKind = 1
+	noteRecord      recordKind = 2
+	roundRecord     recordKind = 3
+	inheritedRecord recordKind = 4
 )
 
 type nonce [chacha20poly1305.NonceSizeX]byte
@@ -112,7 +114,7 @@ type round struct {
 	session ledger.SessionID
 }
 
-// record is a decoded plain text: one of the three by kind.
+// record is a decoded plain text: one of the three by kind, an inherited one in batch.
 type record struct {
 	kind  recordKind
 	batch recorded
@@ -120,8 +122,10 @@ type record struct {
 	round round
 }
 
-func encodeBatchRecord(r recorded) []byte {
-	out := []byte{byte(batchRecord), byte(len(r.exact))}
+func encodeBatchRecord(r recorded) []byte { return r.encode(batchRecord) }
+
+func (r recorded) encode(kind recordKind) []byte {
+	out := []byte{byte(kind), byte(len(r.exact))}
 	for _, t := range r.exact {
 		out = binary.BigEndian.AppendUint64(out, uint64(t))
 	}
@@ -151,7 +155,7 @@ func decodeRecord(plain []byte) (r record, err error) {
 		return r, errRecord
 	}
 	switch r.kind = recordKind(kind); r.kind {
-	case batchRecord:
+	case batchRecord, inheritedRecord:
 		r.batch, err = decodeBatchRecord(s)
 		return r, err
 	case noteRecord:

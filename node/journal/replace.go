@@ -21,7 +21,8 @@ type replacement struct {
 	old *medium
 	// m is the new one; it holds all records before the survivors hear of it.
 	m *medium
-	// h is where the batches stand on it.
+	// u and h say where the records stand on it.
+	u *union
 	h *history
 }
 
@@ -137,6 +138,7 @@ func (j *Journal) copyTo(ctx context.Context, o *Options, r *replacement) error 
 	if err != nil {
 		return err
 	}
+	r.u = u
 	if r.h, err = u.historyOf(s.head); err != nil {
 		return err
 	}
@@ -228,7 +230,7 @@ func (j *Journal) swap(r *replacement) error {
 	problem.Err = replace(j.opt.files, filepath.Join(m.path, headerFile), m.header.encode(j.opt.JournalKey))
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.stands(m, r.h, gathered, late)
+	j.stands(m, r.u, r.h, gathered, late)
 	if problem.Err != nil {
 		j.absent = []*MediumError{problem}
 		return problem

@@ -28,12 +28,21 @@ type union struct {
 	notes   map[string]note
 	rounds  map[ledger.SessionID]uint64
 	newest  uint64 // the highest round
+	// inherited are the batches of incarnations before, each once, in the order of records.
+	inherited []inheritance
+	known     map[ledger.Hash]bool
+}
+
+// inheritance is a batch of an incarnation before.
+type inheritance struct {
+	id   ledger.Hash
+	held *held
 }
 
 func newUnion(o *Options) *union {
 	return &union{
 		opt: o, records: map[[32]byte]*held{}, nodes: map[ledger.Hash]*node{},
-		notes: map[string]note{}, rounds: map[ledger.SessionID]uint64{},
+		notes: map[string]note{}, rounds: map[ledger.SessionID]uint64{}, known: map[ledger.Hash]bool{},
 	}
 }
 
@@ -74,16 +83,24 @@ func (u *union) take(h *held, r record) error {
 	case roundRecord:
 		u.rounds[r.round.session] = max(u.rounds[r.round.session], r.round.number)
 		u.newest = max(u.newest, r.round.number)
-	case batchRecord:
+	case batchRecord, inheritedRecord:
 		b := r.batch.batch
 		a := b.Header.Author
-		if a.Bureau != u.opt.Bureau || a.Incarnation != u.opt.Incarnation {
+		own := a.Incarnation == u.opt.Incarnation && r.kind == batchRecord
+		before := a.Incarnation < u.opt.Incarnation && r.kind == inheritedRecord
+		if a.Bureau != u.opt.Bureau || !own && !before {
 			return fmt.Errorf("%w: a batch of %v", errRecord, a)
 		}
 		if err := u.opt.check(b); err != nil {
 			return fmt.Errorf("%w: a batch of %v: %w", errRecord, a, err)
 		}
 		id := b.Header.Identity()
+		if before {
+			if !u.known[id] {
+				u.known[id], u.inherited = true, append(u.inherited, inheritance{id, h})
+			}
+			return nil
+		}
 		if n := u.nodes[id]; n != nil {
 			h.node = n // the same batch under other exact times: the first stands
 			return nil
