@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -395,6 +396,14 @@ func (w *witness) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	w.server, w.stop, w.served = s, stop, make(chan error, 1)
 	go func() { w.served <- s.Serve(ctx, l) }()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	until(w.t, "the witness answers", func() bool {
+		resp, err := client.Get(w.url() + "/health")
+		if err != nil {
+			return false
+		}
+		return resp.Body.Close() == nil
+	})
 }
 
 func (w *witness) end() {

@@ -191,6 +191,7 @@ func exportVerifies(t *testing.T, c *commune) {
 		return s.Backlog == 0 && s.AnchoredSize == s.LedgerSize
 	})
 	c.level(1, 2, 3)
+	oneHistory(t, c)
 	b := c.bureaux[1]
 	if err := c.bureaux[3].node.Export(filepath.Join(c.dir, "no")); err != ErrNoLogKey {
 		t.Errorf("export at a bureau without the log's key: %v", err)
@@ -214,6 +215,26 @@ func exportVerifies(t *testing.T, c *commune) {
 		}
 		if r.Admitted != 22 {
 			t.Errorf("%s: %d electors admitted, the desks were told of 22", dir, r.Admitted)
+		}
+	}
+}
+
+// oneHistory compares all that principal and deputy have had cosigned with a third ledger.
+func oneHistory(t *testing.T, c *commune) {
+	g, s := c.prepared().Group, c.bureaux[3].node.store
+	for _, n := range []ledger.BureauNumber{1, 2} {
+		notes, err := c.bureaux[n].node.anchors.all()
+		if err != nil || len(notes) == 0 {
+			t.Fatalf("bureau %d: %d anchors, %v", n, len(notes), err)
+		}
+		for _, note := range notes {
+			x, sigs, err := ledger.OpenCheckpoint(note, ledger.LogKey(g.Origin(0), g.LogKey), g.Cosigners())
+			if err != nil || len(sigs) == 0 {
+				t.Fatalf("bureau %d: %v", n, err)
+			}
+			if root, err := s.Root(x.Size); err != nil || root != x.Root {
+				t.Errorf("bureau %d has signed %v at size %d, bureau 3 has %v, %v", n, x.Root, x.Size, root, err)
+			}
 		}
 	}
 }
