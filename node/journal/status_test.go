@@ -6,6 +6,7 @@ import "testing"
 func TestStatusForecastsHowManyStatementsFit(t *testing.T) {
 	d, o := onDisks(t, 220)
 	j := reopen(t, o)
+	level(t, j)
 	for _, s := range j.Status() {
 		if s.Free != roomOnDisks || s.Fits != roomOnDisks/firstEstimate {
 			t.Errorf("before anything was recorded: %+v", s)
