@@ -288,6 +288,10 @@ func TestAClonesMediumIsRefusedWhenItIsAttached(t *testing.T) {
 			if f := finding(t, j, Forked); f.Tail == nil {
 				t.Errorf("%+v", f)
 			}
+			var problem *MediumError
+			if !errors.As(j.Status()[2].Fault, &problem) || problem.Problem != OtherHistory {
+				t.Errorf("the status says %v", j.Status()[2].Fault)
+			}
 			if !bytes.Equal(before[recordsFile], h.d.read(t, 2)[recordsFile]) {
 				t.Error("it was written")
 			}
@@ -414,6 +418,18 @@ func TestLookNoticesAMediumThatIsGone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Two are at work elsewhere for all that this machine knows: the third must not be counted with one.
+func TestAMediumIsNotTakenUpBesideOneAlone(t *testing.T) {
+	d, o := onDisks(t, 136)
+	j := reopen(t, o)
+	lost(t, d, j, 2)
+	d.unplug(1) // nobody has noticed
+	if err := j.Attach(context.Background(), disk(2)); !errors.Is(err, ErrStopped) {
+		t.Errorf("attached: %v", err)
+	}
+	d.plug(1)
 }
 
 // The old handle of a medium may still write when its device answers at last: until then the

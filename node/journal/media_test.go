@@ -202,6 +202,25 @@ func TestAnOlderGenerationDoesNotCount(t *testing.T) {
 	}
 }
 
+// Both survivors are brought to a generation before the next: one that is two behind was put back to
+// an earlier state.
+func TestAMediumTwoGenerationsBehindDoesNotCount(t *testing.T) {
+	o := used(t, 71)
+	for _, p := range []int{0, 1} {
+		rewrite(t, o, p, func(h *header) { h.generation = 3 })
+	}
+	j := reopen(t, o)
+	var problem *MediumError
+	if !errors.As(j.Status()[2].Fault, &problem) || problem.Problem != OldGeneration {
+		t.Errorf("status %+v", j.Status()[2])
+	}
+	closed(t, j)
+	rewrite(t, o, 2, func(h *header) { h.generation = 2 })
+	j = reopen(t, o)
+	finding(t, j, BroughtUp)
+	closed(t, j)
+}
+
 func TestTheSameMemberTwiceDoesNotOpen(t *testing.T) {
 	o := used(t, 63)
 	o.Media[1].Path = t.TempDir()

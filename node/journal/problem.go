@@ -48,6 +48,8 @@ const (
 	Surplus
 	// Elsewhere: it was opened after the session that goes on without it.
 	Elsewhere
+	// OtherHistory: it holds what can't stand beside the chain at work (ForkError).
+	OtherHistory
 	// Formerly: Replace met a medium that the set has or had at that place.
 	Formerly
 )
@@ -71,6 +73,7 @@ var problemWords = [...]string{
 	Failed:           "can no longer be written: attach it again, or replace it by a blank one",
 	Surplus:          "is not needed, three media are written: keep it away",
 	Elsewhere:        "was opened on another machine since this session began: keep it as it is and tell the principal bureau",
+	OtherHistory:     "holds another history of this bureau: keep it as it is and tell the principal bureau",
 	Formerly:         "is a medium of this set already: attach a new one",
 	Occupied:         "has a journal already: it is kept; attach a blank medium, or empty this one if its bureau was never opened",
 }
