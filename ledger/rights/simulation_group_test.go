@@ -327,7 +327,7 @@ func (m *simMachine) await(e int32, r *simRow, id ledger.StatementID) {
 		m.step(e, Expired{})
 		return
 	}
-	if m.d.habit[e] == simRestless && !m.d.ended && m.d.rnd.IntN(4) == 0 {
+	if m.d.habit[e] == simRestless && !m.d.ended && m.d.rnd.IntN(3) == 0 {
 		m.d.queue.push(simEvent{at: m.d.now + m.d.rnd.Int64N(40), kind: simUndo, machine: uint8(m.index), elector: e})
 	}
 	m.d.queue.push(simEvent{at: m.d.now + simBarrierWait, kind: simBarrier, machine: uint8(m.index), elector: e, arg: int32(id.Sequence), opening: m.opening})

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"pointage/ledger"
+	"pointage/ledger/ledgertest"
 )
 
 // simMessage is on its way, or was: the network may bring any of them again.
@@ -57,12 +58,48 @@ func (d *simDay) send(m *simMachine, e int32, s Send) {
 		d.carry(n, d.delay())
 	}
 	if d.rnd.Float64() < w.echo {
-		if d.rnd.IntN(3) == 0 {
-			d.astray(n)
-		} else if len(earlier) > 0 {
-			d.carry(earlier[d.rnd.IntN(len(earlier))], d.delay())
+		d.meddle(m, e, n, earlier)
+	}
+}
+
+// meddle is what an adversary in the network does who keeps everything: it brings again, or
+// elsewhere, what was signed, or something that was not.
+func (d *simDay) meddle(m *simMachine, e, n int32, earlier []int32) {
+	asks := d.messages[n].Kind == RequestMessage
+	switch d.rnd.IntN(4) {
+	case 0:
+		d.astray(n, d.anywhere(int(e)%simBureaux))
+	case 1:
+		if asks {
+			d.forge(e, m.bureau)
+		}
+	default:
+		if len(earlier) == 0 {
+			return
+		}
+		was := earlier[d.rnd.IntN(len(earlier))]
+		d.carry(was, d.delay())
+		if asks {
+			d.astray(was, m.bureau)
 		}
 	}
+}
+
+// forge is a release in the home bureau's name, under another bureau's key.
+func (d *simDay) forge(e int32, to int) {
+	home := int(e) % simBureaux
+	body := &ledger.Release{Right: d.rights[e], Nonce: uint32(d.rnd.IntN(2)), To: number(to)}
+	b, err := ledger.Sign(d.keys[to], d.group, ledger.Author{Bureau: number(home), Session: d.machines[home].session.id},
+		ledger.Point{Next: 1000}, []ledger.Statement{ledger.NewStatement(ledgertest.Opens, body)})
+	if err != nil {
+		panic(err)
+	}
+	enc, err := b.Extract(0).Encode()
+	if err != nil {
+		panic(err)
+	}
+	d.messages = append(d.messages, simMessage{from: uint8(to), to: uint8(to), elector: e, Message: Message{Kind: ReleaseMessage, Extract: enc}})
+	d.carry(int32(len(d.messages)-1), 1+d.rnd.Int64N(20))
 }
 
 // sentBefore says that the same bureau said the same to the same one before.
@@ -75,12 +112,12 @@ func (d *simDay) sentBefore(earlier []int32, n int32) bool {
 }
 
 // astray brings a message to a bureau that it is not for.
-func (d *simDay) astray(n int32) {
+func (d *simDay) astray(n int32, to int) {
 	msg := d.messages[n]
 	if msg.Kind == RequestMessage {
 		return
 	}
-	msg.to = uint8(d.anywhere(int(msg.elector) % simBureaux))
+	msg.to = uint8(to)
 	d.messages = append(d.messages, msg)
 	d.carry(int32(len(d.messages)-1), d.delay())
 }
