@@ -149,7 +149,7 @@ func (x trouble) meet(rng *rand.Rand, at int, start func() *vfs.MemFS, act act) 
 
 func TestPowerCutWhileFoundingLeavesADirectoryThatOpens(t *testing.T) {
 	sc := newScript(t, 21, 20)
-	powerCut.atEvery(t, 60, vfs.NewCrashableMem, sc.found, func(t *testing.T, fs *vfs.MemFS, _ error) {
+	powerCut.atEvery(t, 40, vfs.NewCrashableMem, sc.found, func(t *testing.T, fs *vfs.MemFS, _ error) {
 		s := sc.open(t, Options{FS: fs})
 		apply(s, sc.log, all, nil)
 		sc.agrees(t, s)
@@ -224,7 +224,7 @@ func (a *applying) check(t *testing.T, fs *vfs.MemFS, _ error) {
 
 func TestPowerCutAtAnyWriteOfApplyingLosesNothingThatWasSynced(t *testing.T) {
 	a := newApplying(t, newScript(t, 24, 300))
-	powerCut.atEvery(t, 30, a.start, a.act, a.check)
+	powerCut.atEvery(t, 20, a.start, a.act, a.check)
 }
 
 // restoring is a bureau that has a third of the ledger and is given all of it.
@@ -295,7 +295,7 @@ func (r *restoring) check(t *testing.T, fs *vfs.MemFS, _ error) {
 
 func TestPowerCutWhileRestoringLeavesTheOldLedgerOrTheNew(t *testing.T) {
 	r := newRestoring(t, newScript(t, 22, 120))
-	powerCut.atEvery(t, 40, r.start, r.act, r.check)
+	powerCut.atEvery(t, 30, r.start, r.act, r.check)
 	if r.fresh[true] == 0 || r.fresh[false] == 0 {
 		t.Fatalf("ledgers that were new, or old: %v", r.fresh)
 	}

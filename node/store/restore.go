@@ -61,11 +61,11 @@ func (s *Store) Restore(r io.Reader) error {
 // build makes a database of a snapshot, durable when it returns.
 func (s *Store) build(dir string, r io.Reader) (err error) {
 	if err := s.opt.FS.RemoveAll(dir); err != nil {
-		return err
+		return withRemedy(err)
 	}
 	n := &nursery{s: s, stopped: make(chan struct{})}
 	if n.db, err = s.openDB(dir, n.stop, n.stopped); err != nil {
-		return err
+		return n.stands(withRemedy(err))
 	}
 	defer func() { err = n.stands(cmp.Or(err, n.db.Close())) }()
 	defer s.recovered(&err)
