@@ -238,6 +238,43 @@ func TestBelowTwoMediaTheJournalStopsAndLosesNothing(t *testing.T) {
 	}
 }
 
+// What waits behind a write that fails must not be written: it would stand in the wrong place.
+func TestNothingIsWrittenOnAMediumAfterItsFault(t *testing.T) {
+	d, o := onDisks(t, 79)
+	j := reopen(t, o)
+	level(t, j)
+	gate, release := newGate(t)
+	var once sync.Once
+	entered := make(chan struct{})
+	d.ask(func(x op) (n int, err error) {
+		if x.medium == 1 && x.kind == opSync {
+			once.Do(func() {
+				close(entered)
+				<-gate
+				err = syscall.EIO
+			})
+		}
+		return 0, err
+	})
+	appended1(t, j, count(0))
+	<-entered
+	for i := range 5 {
+		appended1(t, j, count(1+i))
+	}
+	from := d.at()
+	release()
+	reaches(t, "the fault in the status", func() bool { return j.Status()[1].Fault != nil })
+	closed(t, j)
+	for _, x := range d.log[from:] {
+		if x.medium == 1 {
+			t.Fatalf("operation %d on it after its fault", x.kind)
+		}
+	}
+	if s := j.Status()[1]; s.Behind != 0 {
+		t.Errorf("%d bytes still wait", s.Behind)
+	}
+}
+
 // A third medium that hangs costs nobody anything: it goes on behind, up to its bound, and is
 // then given up; memory is bounded with it.
 func TestAMediumThatHangsIsGivenUpAtItsBound(t *testing.T) {

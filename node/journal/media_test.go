@@ -288,7 +288,11 @@ func TestADamagedByteIsFoundAndTheOthersAreTaken(t *testing.T) {
 	other := contents(t, o.Media[0])
 	rnd := rand.New(rand.NewChaCha8([32]byte{66}))
 	last := bytes.LastIndex(good, []byte(frameMagic))
-	for range 60 {
+	flips := 60
+	if *full {
+		flips = 1000
+	}
+	for range flips {
 		bad := bytes.Clone(good)
 		at := rnd.IntN(len(bad))
 		bad[at] ^= 1 << rnd.IntN(8)

@@ -36,7 +36,7 @@ const (
 	OldGeneration
 	// NewerGeneration: the media at work are of an older generation of the set.
 	NewerGeneration
-	// Twin: two attached media are the same member, or name different members.
+	// Twin: two attached media are the same member.
 	Twin
 	// Unwritable: it can be read, and the union can't be written back on it.
 	Unwritable
@@ -56,7 +56,7 @@ const (
 
 var problemWords = [...]string{
 	Absent:           "is not attached: attach it",
-	NoJournal:        "has no journal of this bureau: attach the bureau's own key",
+	NoJournal:        "has no journal of this bureau: attach the bureau's own key, or let it take the place of a lost one",
 	Unreadable:       "can't be read: attach it again or take it to another socket",
 	Damaged:          "is damaged: keep it for the principal bureau and use the other two",
 	NewerFormat:      "was written by a newer program: use that program",
