@@ -115,8 +115,8 @@ type simLight struct {
 type simTally struct {
 	asked, admitted, away, refused, voided, annulled, mistakes   int
 	messages, crashes, adopted, orphans, alarms, troubles, stops int
-	longest, longestAlone, level                                 int64
-	doubles, found, unfound, accused, batches, forks, statements int
+	longest                                                      int64
+	doubles, found, unfound, accused, batches, statements        int
 }
 
 type simDay struct {
@@ -201,7 +201,7 @@ func (d *simDay) happen(e simEvent) {
 	if e.opening != 0 && (e.opening != m.opening || !m.up && e.kind != simRestart) {
 		return
 	}
-	if d.watch >= 0 && (e.elector == d.watch && e.kind <= simDeliver || e.kind == simCrash || e.kind == simRestart || e.kind >= simTamper) {
+	if d.watch >= 0 && (e.elector == d.watch && (e.kind <= simAgain || e.kind == simBarrier || e.kind == simDeliver) || e.kind == simCrash || e.kind == simRestart || e.kind >= simTamper) {
 		d.note("%s (machine %d, %d)", simKindNames[e.kind], e.machine, e.arg)
 	}
 	switch e.kind {

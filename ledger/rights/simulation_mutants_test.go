@@ -103,8 +103,12 @@ func TestSimulatedDaysNoticeADriverThatFails(t *testing.T) {
 			for seed := uint64(1); seed <= simMutantDays; seed++ {
 				cfg := simWild(0)
 				cfg.sabotage, cfg.fault = m.sabotage, m.fault
-				why := newSimDay(c, cfg, seed).run()
+				d := newSimDay(c, cfg, seed)
+				why := d.run()
 				if strings.Contains(why, m.want) {
+					if story := simStory(d); d.blamed >= 0 && (story == "" || strings.Contains(story, "not replay")) {
+						t.Errorf("what is told of elector %d: %s", d.blamed, story)
+					}
 					t.Logf("%s; day %d", why, seed)
 					return
 				}

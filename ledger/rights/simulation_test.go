@@ -20,9 +20,9 @@ const (
 	simElectors     = 20_000
 	simFewElectors  = 1500
 	simQuickDays    = 5
-	simFullDays     = 2000
+	simFullDays     = 400
 	simWildDays     = 9
-	simWildDaysFull = 5000
+	simWildDaysFull = 800
 	simRestlessDay  = 0.005
 	simFragileDay   = 0.0001
 	simEchoDay      = 0.1
@@ -48,7 +48,8 @@ func simOf(seed uint64) simConfig {
 // at home waits longer than D (L1), a minute after the healing everything is replicated (L2), and
 // in the evening everybody who came has voted (L3).
 //
-// A seed is a day, to the last event. -days N runs that many, -full 2,000, -seed N one.
+// A seed is a day, to the last event: -seed N runs that one again. -days N runs as many, -full 400 in
+// two minutes on two cores; more than 1,500 need a -timeout.
 func TestSimulatedDays(t *testing.T) {
 	c := newSimCommune(t, simElectors)
 	simRun(t, simQuickDays, simFullDays, func(seed uint64) *simDay { return newSimDay(c, simOf(seed), seed) })
