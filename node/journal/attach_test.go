@@ -103,7 +103,15 @@ func TestWhatAnAttachedMediumHoldsCanBeReadFromIt(t *testing.T) {
 	for i := range 2 * maxKept { // more than memory keeps
 		appended1(t, j, count(i))
 	}
+	var once sync.Once
+	d.ask(func(x op) (int, error) {
+		if x.medium == 1 { // it is being levelled: meanwhile
+			once.Do(func() { appended1(t, j, count(998)); appended1(t, j, count(999)) })
+		}
+		return 0, nil
+	})
 	attach(t, j, 1)
+	d.ask(nil)
 	for i := range maxKept + 1 {
 		appended1(t, j, count(1000+i))
 	}
@@ -111,7 +119,7 @@ func TestWhatAnAttachedMediumHoldsCanBeReadFromIt(t *testing.T) {
 	want := counts(t, j)
 	d.unplug(0)
 	d.unplug(2)
-	if got := counts(t, j); !slices.Equal(got, want) || len(got) != 1+2*maxKept+maxKept+1 {
+	if got := counts(t, j); !slices.Equal(got, want) || len(got) != 1+2*maxKept+2+maxKept+1 {
 		t.Errorf("from the attached medium alone: %d of %d", len(got), len(want))
 	}
 	d.plug(0)

@@ -286,6 +286,7 @@ func TestTheNextIncarnationIsUnfencedUntilItIsSettled(t *testing.T) {
 	if err := j.Settle(context.Background(), history1(t, old, h.o, 1)); !errors.As(err, new(*TooFewError)) {
 		t.Errorf("settled by one medium: %v", err)
 	}
+	level(t, j)
 	if err := j.Settle(context.Background(), history1(t, d, o, 0, 1)); err == nil || !strings.Contains(err.Error(), "incarnation 1") {
 		t.Errorf("settled by its own media: %v", err)
 	}

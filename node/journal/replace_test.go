@@ -35,6 +35,9 @@ func replaced1(tb testing.TB, j *Journal, member int) {
 	if s := j.Status()[member]; s.Fault != nil || s.Path != disk(blank).Path {
 		tb.Fatalf("replaced, and its status is %+v", s)
 	}
+	if n := len(j.written()); n != members {
+		tb.Errorf("%d media are attached", n)
+	}
 }
 
 // refusedWith opens the disks and wants a refusal that gives this problem for one of them.
