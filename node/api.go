@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -166,8 +167,19 @@ func (a *api) bounded(next http.Handler) http.Handler {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
+		defer endAll()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// endAll has a broken invariant end the program, as it does in every other goroutine: the server
+// would go on, with whatever lock was held at that moment.
+func endAll() {
+	if v := recover(); v != nil {
+		stack := debug.Stack()
+		go func() { panic(fmt.Sprintf("%v\n\nat\n%s", v, stack)) }()
+		select {} // the program ends
+	}
 }
 
 // guarded asks for the secret and writes what the act answers as JSON.

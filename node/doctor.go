@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -43,6 +44,10 @@ func Doctor(ctx context.Context, cfg Config, passphrase string) []Finding {
 		add(false, "election: %v", err)
 		return out
 	}
+	if err := p.has(cfg); err != nil {
+		add(false, "election: %v", err)
+		return out
+	}
 	add(true, "election: %s, commune %d, %d electors, %d bureaux", p.Manifest.Election, cfg.Commune, p.Commune.Electors, len(p.Commune.Bureaux))
 	if k, _, err := p.OpenKeys(cfg.Keys, passphrase, cfg.Bureau); err != nil {
 		add(false, "keys: %v", err)
@@ -52,10 +57,22 @@ func Doctor(ctx context.Context, cfg Config, passphrase string) []Finding {
 		add(true, "keys and register open: %d electors", r.Len())
 		r.Close()
 	}
+	if c, err := p.witness(cfg); err != nil {
+		add(false, "ADELE: %v", err)
+	} else {
+		c.Close()
+		out = append(out, clock(ctx, cfg, p))
+	}
+	if _, err := os.Stat(cfg.Data); err == nil {
+		var l locked
+		err := l.lockData(cfg.Data, ownerOf(p.Group, cfg.Bureau))
+		if err = inLine(errors.Join(err, l.Close())); err != nil {
+			add(false, "data: %v", err)
+		}
+	}
 	out = append(out, media(cfg)...)
 	out = append(out, free(cfg)...)
 	out = append(out, ports(cfg)...)
-	out = append(out, clock(ctx, cfg, p))
 	return append(out, reachable(ctx, cfg)...)
 }
 
@@ -98,17 +115,32 @@ func free(cfg Config) (out []Finding) {
 }
 
 func ports(cfg Config) (out []Finding) {
-	for _, a := range append([]string{cfg.API}, cfg.Listen...) {
-		if strings.HasPrefix(a, "/") {
-			a = hostPort(a)
+	probe := func(network, a string) {
+		var l io.Closer
+		var err error
+		if network == "udp" {
+			l, err = net.ListenPacket(network, a)
+		} else {
+			l, err = net.Listen(network, a)
 		}
-		l, err := net.Listen("tcp", a)
 		if err != nil {
 			out = append(out, Finding{false, fmt.Sprintf("port: %s can't be listened at: %v", a, err)})
-			continue
+			return
 		}
 		l.Close()
-		out = append(out, Finding{true, fmt.Sprintf("port: %s is free", a)})
+		out = append(out, Finding{true, fmt.Sprintf("port: %s is free for %s", a, network)})
+	}
+	probe("tcp", cfg.API)
+	for _, a := range cfg.Listen {
+		switch {
+		case !strings.HasPrefix(a, "/"): // both, as transport listens
+			probe("tcp", a)
+			probe("udp", a)
+		case strings.Contains(a, "/udp/"):
+			probe("udp", hostPort(a))
+		default:
+			probe("tcp", hostPort(a))
+		}
 	}
 	return out
 }
@@ -133,7 +165,8 @@ func clock(ctx context.Context, cfg Config, p *Prepared) Finding {
 	if err != nil {
 		return Finding{false, fmt.Sprintf("ADELE: %v", err)}
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // nothing is left of a probe
+	resp, err := client.Do(req)
 	if err != nil {
 		return Finding{true, fmt.Sprintf("ADELE: %s does not answer; the bureau works without it, the clock was not compared", url)}
 	}

@@ -110,6 +110,7 @@ func Start(cfg Config, opt Options) (n *Node, err error) {
 		}
 	}
 	n.work.Go(func() { n.watch(ctx) })
+	n.work.Go(func() { n.tellAgain(ctx) })
 	if n.anchorer != nil {
 		n.work.Go(func() { n.anchorer.Run(ctx) })
 		n.work.Go(func() { n.wakeAnchorer(ctx) })
