@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"flag"
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
@@ -30,9 +31,18 @@ const (
 	// same election.
 	town, nextTown ledger.Commune = 21014, 21001
 	townElectors                  = 90
+	// barrier is longer than the law's second, so that a busy machine is not taken for a group
+	// that doesn't answer.
+	barrier = 3 * time.Second
+	// atATime is how many tests run at a time: most of what they do is waiting.
+	atATime = "5"
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", atATime); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	if elections.made != "" {
 		os.RemoveAll(elections.made)
@@ -74,7 +84,7 @@ func prepareElection(t *testing.T, dir, name string) (skey string) {
 	}
 	_, err = preparation.Make(t.Context(), dir, preparation.Order{
 		Election: name, Policy: election.Strict, Where: election.FreeChoice, Method: ledger.Complement,
-		Opens: 1, Closes: 2, Barrier: time.Second, Simulation: true,
+		Opens: 1, Closes: 2, Barrier: barrier, Simulation: true,
 		Witnesses: []election.Witness{{VKey: vkey, URL: "http://127.0.0.1:1"}},
 		Groups:    []preparation.Group{{List: electorsOf(t, town, townElectors, 3)}, {List: electorsOf(t, nextTown, 20, 1)}},
 	})
