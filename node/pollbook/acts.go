@@ -2,6 +2,7 @@ package pollbook
 
 import (
 	"context"
+	"slices"
 
 	"pointage/ledger"
 	"pointage/ledger/rights"
@@ -18,10 +19,8 @@ func (p *Pollbook) CheckIn(ctx context.Context, e ledger.ElectorToken, how right
 		return Receipt{Refusal: ledger.NotOnTheRoll}, nil
 	}
 	x := ledger.Right{Elector: e, Kind: ledger.Admit}
-	if home != p.self || p.gaveAway(x) {
-		if r, known, err := p.knownElsewhere(x, how); known {
-			return r, err
-		}
+	if r, known, err := p.knownElsewhere(x, how, home == p.self && !p.gaveAway(x)); known {
+		return r, err
 	}
 	return p.desk(ctx, x, how, rights.CheckIn)
 }
@@ -34,11 +33,18 @@ func (p *Pollbook) gaveAway(x ledger.Right) bool {
 	return r != nil && r.state.Record.State == ledger.Released
 }
 
-// knownElsewhere refuses by the ledger alone an elector who has been admitted at
-// another bureau: early warning, and no right is moved for nothing.
-func (p *Pollbook) knownElsewhere(x ledger.Right, how rights.Ask) (Receipt, bool, error) {
-	as := p.cfg.View.Admissions(x)
-	if len(as) == 0 || as[0].Bureau == p.self {
+// knownElsewhere refuses by the ledger alone an elector who has been admitted at another
+// bureau: early warning, and no right is moved for nothing; where the right is here, the
+// barrier decides instead. An admission of this bureau that its own chain does not have was
+// made by a machine before, or by media that were put back.
+func (p *Pollbook) knownElsewhere(x ledger.Right, how rights.Ask, here bool) (Receipt, bool, error) {
+	as := slices.DeleteFunc(p.cfg.View.Admissions(x), func(a ledger.LiveAdmission) bool {
+		if a.Bureau == p.self {
+			return p.Knows(a.ID.Session, a.ID.Sequence+1)
+		}
+		return here
+	})
+	if len(as) == 0 {
 		return Receipt{}, false, nil
 	}
 	p.mu.Lock()

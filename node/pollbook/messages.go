@@ -81,9 +81,15 @@ func (p *Pollbook) Placed(entries []ledger.PlacedEntry) {
 		if e.Batch == nil || e.Entry.Kind != ledger.BatchEntry || e.Batch.Header.Author.Bureau == p.self {
 			continue
 		}
-		for i, s := range e.Batch.Statements {
-			p.placedStatement(e.Batch, i, s)
-		}
+		p.Learned(e.Batch)
+	}
+}
+
+// Learned is Placed for another bureau's batch that has no place yet: rights arrive by whatever
+// carries their chain.
+func (p *Pollbook) Learned(b *ledger.Batch) {
+	for i, s := range b.Statements {
+		p.placedStatement(b, i, s)
 	}
 }
 

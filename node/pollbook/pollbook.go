@@ -142,6 +142,8 @@ type Pollbook struct {
 	left  chan struct{}
 	// handedIn is the chain's batch up to which the group has answered.
 	handedIn journal.Cursor
+	// sessions are those that Open replayed, and how far each goes.
+	sessions map[ledger.SessionID]uint64
 }
 
 // Tally counts what this bureau's desks were told since this opening of the media, and
@@ -170,6 +172,7 @@ func Open(cfg Config) (*Pollbook, error) {
 		cfg: cfg, self: cfg.Journal.Author().Bureau, declaring: make(chan struct{}, 1),
 		rows: map[ledger.Right]*row{}, out: map[ledger.BureauNumber]map[ledger.Right]bool{}, looked: map[ledger.BureauNumber]time.Time{},
 		sendingTo: map[ledger.BureauNumber]int{}, link: Alone, left: make(chan struct{}), handedIn: cfg.Journal.Start(),
+		sessions: map[ledger.SessionID]uint64{},
 	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	if err := cfg.Journal.Replay(func(b *ledger.Batch, _ []ledger.Instant) error { return p.replay(b) }); err != nil {
@@ -182,6 +185,7 @@ func Open(cfg Config) (*Pollbook, error) {
 
 // replay takes one durable batch of this bureau's own chain into the rows (R13).
 func (p *Pollbook) replay(b *ledger.Batch) error {
+	p.sessions[b.Header.Author.Session] = b.Header.Next()
 	for i, s := range b.Statements {
 		switch s.Body.(type) {
 		case *ledger.BureauOpened:
@@ -256,6 +260,22 @@ func (p *Pollbook) Status() Status {
 		s.Link = Alone
 	}
 	return s
+}
+
+// Backlog lists the durable batches that the group has not answered, oldest first.
+func (p *Pollbook) Backlog(most int) ([]*ledger.Batch, error) {
+	p.mu.Lock()
+	from := p.handedIn
+	p.mu.Unlock()
+	return p.cfg.Journal.From(from, most)
+}
+
+// Knows says whether this bureau's chain has the session up to the sequence number, exclusively.
+func (p *Pollbook) Knows(session ledger.SessionID, next uint64) bool {
+	if session == p.cfg.Journal.Author().Session {
+		return next <= p.cfg.Journal.Point().Next
+	}
+	return next <= p.sessions[session] // Open's, and read only since
 }
 
 // ErrClosed is the fault of acts that Close cut short or that came after it: an admission may

@@ -205,3 +205,35 @@ func TestDeferredQuestionIsRepeatedAndEnds(t *testing.T) {
 	}
 	wantRefusal(t, a.receipt, ledger.HomeUnreachable, 0)
 }
+
+func TestAnAdmissionOfThisBureauThatItsMediaLackIsRefused(t *testing.T) {
+	c := newCommune(t, nil)
+	lost := c.day.Session(1, 9) // a session that the media no longer have
+	c.put(lost.Sign(&ledger.SessionOpened{Generation: 1, Media: 3}, &ledger.Admission{Elector: home(1, 0), Means: ledger.ByCard, Attester: 1}).Encode())
+	one := c.opened(1)
+	wantRefusal(t, one.checkIn(home(1, 0)), ledger.AlreadyAdmitted, 1)
+	if n := stated[*ledger.Admission](one); n != 0 {
+		t.Errorf("%d admissions in the chain", n)
+	}
+}
+
+func TestTheBacklogIsWhatTheGroupHasNotAnswered(t *testing.T) {
+	c := newCommune(t, nil)
+	one := c.opened(1)
+	eventually(t, "all is handed in", func() bool { return one.book.Status().Backlog == 0 })
+	one.isolated.Store(true)
+	one.checkIn(home(1, 0))
+	eventually(t, "the admission waits", func() bool {
+		left, err := one.book.Backlog(9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(left) == 1 && left[0].Statements[0].Body.Kind() == ledger.KindAdmission
+	})
+	end := one.journal.Point().Next
+	if session := one.journal.Author().Session; !one.book.Knows(session, end) || one.book.Knows(session, end+1) || one.book.Knows(ledger.SessionID{}, 1) {
+		t.Error("the chain's own end is not known")
+	}
+	one.isolated.Store(false)
+	eventually(t, "all is handed in", func() bool { return one.book.Status().Backlog == 0 })
+}
