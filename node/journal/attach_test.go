@@ -535,16 +535,17 @@ func TestAMediumThatIsOutrunIsAttachedLater(t *testing.T) {
 	d, o := onDisks(t, 133)
 	j := reopen(t, o)
 	lost(t, d, j, 1)
-	large := make([]ledger.Body, 20)
-	for i := range large {
-		large[i] = &ledger.Message{Sealed: make([]byte, ledger.MaxSealed)}
-	}
 	var once sync.Once
 	d.ask(func(x op) (int, error) {
 		if x.medium == 1 { // it is being levelled: meanwhile
 			once.Do(func() {
-				for range maxSince/(20*ledger.MaxSealed) + 2 {
-					appended1(t, j, large...)
+				err := j.do(context.Background(), func() error { j.since.add(make([]byte, maxSince), -1); return nil })
+				if err != nil {
+					t.Error(err)
+				}
+				appended1(t, j, count(1)) // beyond the bound nothing more is kept
+				if n := len(j.since.records); n != 1 {
+					t.Errorf("%d records wait", n)
 				}
 			})
 		}

@@ -25,6 +25,8 @@ type disks struct {
 	names  map[string]int
 	inodes [][]byte
 	gone   [drives]bool // the directory is not there
+	// readOnly refuses to open anything for writing.
+	readOnly bool
 	log    []op
 	// base is what the disks held before the log, nil for nothing.
 	base *disks
@@ -122,6 +124,10 @@ func (d *disks) IsDir(name string) bool {
 
 func (d *disks) Open(name string, how access) (file, error) {
 	d.mu.Lock()
+	if d.readOnly && how != toRead {
+		d.mu.Unlock()
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("read-only file system")}
+	}
 	i, ok := d.names[name]
 	if !ok && how == toMake {
 		i = len(d.inodes)

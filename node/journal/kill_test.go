@@ -162,7 +162,7 @@ func TestKillWhileMediaChangeLosesNothing(t *testing.T) {
 		}
 		acked := map[string]bool{}
 		third := dirs[2]
-		for round := range 5 {
+		for round := range 4 {
 			for _, line := range killed(t, program, append(dirs[:2:2], third), 40+37*round, changerAct+"="+act) {
 				acked[line] = true
 			}

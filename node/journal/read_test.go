@@ -17,7 +17,14 @@ func history1(tb testing.TB, d *disks, o Options, places ...int) *History {
 	tb.Helper()
 	before := d.at()
 	o.Key = nil // reading needs none
+	protect := func(on bool) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.readOnly = on
+	}
+	protect(true)
 	h, err := Read(d.on(o, places...))
+	protect(false)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -112,6 +112,23 @@ func TestAReplacedMediumNeverCountsAgain(t *testing.T) {
 	}
 }
 
+// With its header the new medium holds everything, whether or not the old one could be read.
+func TestTheNewMediumHoldsEverythingWhenItCounts(t *testing.T) {
+	for member := range members {
+		d, o := onDisks(t, 146)
+		j := reopen(t, o)
+		for i := range 5 {
+			appended1(t, j, count(i))
+		}
+		level(t, j)
+		replaced1(t, j, member)
+		if got := countsIn(t, history1(t, d, o, blank).Replay); !slices.Equal(got, []int{0, 1, 2, 3, 4}) {
+			t.Errorf("member %d: the new medium has %v", member, got)
+		}
+		closed(t, j)
+	}
+}
+
 // The machine died: a spare opens with both keys, and its blank disk joins them.
 func TestASpareMachinesDiskJoinsBothKeys(t *testing.T) {
 	d, o := onDisks(t, 141)
@@ -180,6 +197,7 @@ func TestAMediumThatIsNotBlankDoesNotReplaceAnother(t *testing.T) {
 			n := note{round: 1, serial: 99, key: "k"}
 			d.set(blank, map[string][]byte{recordsFile: newSealer(o.JournalKey, h.set).appendFrame(files[recordsFile], 50, nonce{}, n.encode())})
 		}},
+		"one of this set":   {Occupied, disk(blank), func(t *testing.T, d *disks, _ Options) { d.set(blank, d.read(t, 2)) }},
 		"not there":         {Absent, disk(blank), func(_ *testing.T, d *disks, _ Options) { d.unplug(blank) }},
 		"a survivor":        {Formerly, disk(0), nil},
 		"the same stick":    {Formerly, Medium{Path: disk(blank).Path, Hardware: "key 2"}, nil},
