@@ -26,7 +26,7 @@ const (
 // 6.2).
 type Class uint8
 
-// The classes. AlreadyAdmittedClass, Forked and AfterRetirement name the earlier entry.
+// The classes. AlreadyAdmittedClass, Forked, AfterRetirement and Orphaned name the earlier entry.
 const (
 	Accepted Class = 0
 	// AlreadyAdmittedClass: an earlier entry holds a live admission of the same right.
@@ -39,8 +39,10 @@ const (
 	Gap Class = 4
 	// OutOfTurn: an amendment whose number is not the next one; it has no effect.
 	OutOfTurn Class = 5
+	// Orphaned: in a tail that an orphan statement had listed; recorded, without effect.
+	Orphaned Class = 6
 
-	lastClass = OutOfTurn
+	lastClass = Orphaned
 )
 
 // String names the class.
@@ -58,12 +60,14 @@ func (c Class) String() string {
 		return "after a gap"
 	case OutOfTurn:
 		return "conflict: amendment out of turn"
+	case Orphaned:
+		return "orphan: recorded, hand-over to be confirmed"
 	}
 	return fmt.Sprintf("class %d", uint8(c))
 }
 
 func (c Class) namesEntry() bool {
-	return c == AlreadyAdmittedClass || c == Forked || c == AfterRetirement
+	return c == AlreadyAdmittedClass || c == Forked || c == AfterRetirement || c == Orphaned
 }
 
 // Verdict is the outcome of one statement: valid by its own chain or not, and
@@ -71,7 +75,7 @@ func (c Class) namesEntry() bool {
 type Verdict struct {
 	Validity Validity
 	Class    Class
-	// Against is the position of the earlier entry, where the class names one.
+	// Against refers to the earlier entry (Reference), where the class names one.
 	Against uint64
 }
 
@@ -82,7 +86,7 @@ func (v Verdict) Clean() bool { return v.Validity == Valid && (v.Class == Accept
 func (v Verdict) String() string {
 	s := v.Class.String()
 	if v.Class.namesEntry() {
-		s += fmt.Sprintf(" (entry %d)", v.Against)
+		s += " (" + EntryName(v.Against) + ")"
 	}
 	if v.Validity == Valid {
 		return s
@@ -134,8 +138,7 @@ type Genesis struct {
 	Manifest, Roll Hash
 	Commune        Commune
 	Epoch          uint8
-	// Seed is the signed checkpoint that a later epoch goes on from, as the
-	// note's bytes; empty in epoch 0.
+	// Seed is what a later epoch goes on from, as Seed.Encode writes it; empty in epoch 0.
 	Seed []byte
 }
 
@@ -150,8 +153,10 @@ const (
 	DoubleSequence Offence = 2
 	// ContinuesNothing: the head that the session names is not in the chain.
 	ContinuesNothing Offence = 3
+	// FromEvidence: it goes on from a batch that stands as evidence itself.
+	FromEvidence Offence = 4
 
-	lastOffence = ContinuesNothing
+	lastOffence = FromEvidence
 )
 
 // String names the offence.
@@ -163,6 +168,8 @@ func (o Offence) String() string {
 		return "sequence number used twice"
 	case ContinuesNothing:
 		return "session continues what is not there"
+	case FromEvidence:
+		return "goes on from a batch that is evidence"
 	}
 	return fmt.Sprintf("offence %d", uint8(o))
 }
@@ -180,8 +187,8 @@ type Entry struct {
 	Batch []byte
 	// Verdicts has one for each statement of a BatchEntry.
 	Verdicts []Verdict
-	// Offence and Against are an EvidenceEntry's: why, and the entry of the batch that
-	// it contradicts.
+	// Offence and Against are an EvidenceEntry's: why, and the entry (Reference) of the
+	// batch that it contradicts.
 	Offence Offence
 	Against uint64
 }
@@ -222,8 +229,23 @@ func (e *Entry) Encode() ([]byte, error) {
 	return out, nil
 }
 
-// maxSeed is the length of a seed checkpoint in a genesis entry, in bytes.
-const maxSeed = 32 << 10
+// Reference names an entry across epochs: the epoch in the highest byte, the position in its
+// chain below. In epoch 0 it is the position.
+func Reference(epoch uint8, position uint64) uint64 { return uint64(epoch)<<56 | position }
+
+// SplitReference is the epoch and the position that a reference names.
+func SplitReference(ref uint64) (epoch uint8, position uint64) {
+	return uint8(ref >> 56), ref & (1<<56 - 1)
+}
+
+// EntryName is a reference for people: "entry 512", with the epoch before it from 1 on.
+func EntryName(ref uint64) string {
+	epoch, position := SplitReference(ref)
+	if epoch == 0 {
+		return fmt.Sprintf("entry %d", position)
+	}
+	return fmt.Sprintf("epoch-%d entry %d", epoch, position)
+}
 
 // DecodeEntry reads what Encode writes and nothing else. The batch inside is
 // for DecodeBatch.
@@ -242,6 +264,10 @@ func DecodeEntry(in []byte) (*Entry, error) {
 		e.Genesis.Seed = r.opaque16(0, maxSeed)
 		if e.Genesis.Epoch > MaxEpoch || (e.Genesis.Epoch == 0) != (len(e.Genesis.Seed) == 0) {
 			r.fail()
+		} else if e.Genesis.Epoch > 0 {
+			if _, err := DecodeSeed(e.Genesis.Seed); err != nil {
+				return nil, fmt.Errorf("decode entry: %w", err)
+			}
 		}
 	case BatchEntry:
 		e.Batch = r.opaque16(1, MaxBatch)

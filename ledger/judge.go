@@ -1,9 +1,6 @@
 package ledger
 
-import (
-	"crypto/ed25519"
-	"fmt"
-)
+import "fmt"
 
 // State is where a right stands at one bureau (SPEC 5).
 type State uint8
@@ -290,27 +287,28 @@ func (g *Group) denies(b *AttemptRefused) bool {
 }
 
 // contradictory says whether the two headers are of one machine, both signed, and can't
-// both stand: two batches at one sequence number, or two sessions that go on from the same
-// place.
+// both stand: two batches at one sequence number, two sessions that go on from the same
+// place, or a batch that goes on from another than the one before it.
 func (g *Group) contradictory(e *Evidence) bool {
-	a, okA := g.signedHeader(e.First)
-	b, okB := g.signedHeader(e.Second)
-	if !okA || !okB || a.Identity() == b.Identity() {
+	x, err := DecodeSignedHeader(e.First)
+	if err != nil {
 		return false
 	}
-	if a.Author == b.Author {
-		return a.First < b.Next() && b.First < a.Next()
+	y, err := DecodeSignedHeader(e.Second)
+	if err != nil || x.Verify(g) != nil || y.Verify(g) != nil {
+		return false
 	}
-	return a.Author.Bureau == b.Author.Bureau && a.Author.Incarnation == b.Author.Incarnation &&
-		a.First == 0 && b.First == 0 && a.Previous == b.Previous
+	return part(&x.Header, &y.Header)
 }
 
-// signedHeader reads what Batch.SignedHeader writes and checks its signature.
-func (g *Group) signedHeader(in []byte) (Header, bool) {
-	if len(in) != headerLen+ed25519.SignatureSize {
-		return Header{}, false
+// part says whether no chain holds both batches.
+func part(a, b *Header) bool {
+	if a.Author.Bureau != b.Author.Bureau || a.Author.Incarnation != b.Author.Incarnation || a.Identity() == b.Identity() {
+		return false
 	}
-	r := &reader{s: in[:headerLen]}
-	h := r.header()
-	return h, r.done() == nil && verifyHeader(&h, in[headerLen:], g) == nil
+	if a.Author != b.Author {
+		return a.First == 0 && b.First == 0 && a.Previous == b.Previous
+	}
+	return a.First < b.Next() && b.First < a.Next() ||
+		a.Next() == b.First && b.Previous != a.Identity() || b.Next() == a.First && a.Previous != b.Identity()
 }

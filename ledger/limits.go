@@ -25,6 +25,9 @@ const (
 	// MaxAdmissions is how many live admissions of one right are listed; a
 	// conflict beyond names the first as well as any other does.
 	MaxAdmissions = 16
+	// MaxWord is the length of a member's signed word, in bytes, so that an equivocation
+	// statement holds two.
+	MaxWord = 1 << 10
 	// MaxFormNumber is the length of a proxy form's number, in bytes.
 	MaxFormNumber = 32
 	// MaxPlace is the length of the name of a place, in bytes.

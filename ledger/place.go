@@ -15,7 +15,8 @@ const (
 	Placed Status = 1
 	// Parked: a batch before it is missing; the outcome is unknown so far.
 	Parked Status = 2
-	// Contradicted: it stands as evidence; the author needs a new session.
+	// Contradicted: it stands as evidence, whole. The machine that signed it works on a
+	// line that is not the ledger's; all that goes on from it will be evidence too.
 	Contradicted Status = 3
 	// Rejected: no entry was made; Reason says why.
 	Rejected Status = 4
@@ -34,7 +35,7 @@ const (
 	NotSigned Reason = 2
 	// ParkingFull: too many batches of this author wait; retry later.
 	ParkingFull Reason = 3
-	// SessionClosed: evidence stands against this session.
+	// SessionClosed is not given any more: what comes after evidence is placed (SPEC 6.4).
 	SessionClosed Reason = 4
 )
 
@@ -42,7 +43,7 @@ const (
 type Answer struct {
 	Status Status
 	Reason Reason
-	// Position is the entry's, for Placed and Contradicted.
+	// Position refers to the entry (Reference), for Placed and Contradicted.
 	Position uint64
 	// Verdicts has one for each statement, for Placed.
 	Verdicts []Verdict
@@ -61,16 +62,21 @@ func (a *Answer) Encode() []byte {
 // DecodeAnswer reads what Answer.Encode writes.
 func DecodeAnswer(in []byte) (*Answer, error) {
 	r := &reader{s: in}
-	a := &Answer{Status: Status(r.u8()), Reason: Reason(r.u8()), Position: r.u64(), Verdicts: r.verdicts()}
+	a := r.answer()
+	if err := r.done(); err != nil {
+		return nil, fmt.Errorf("decode answer: %w", err)
+	}
+	return &a, nil
+}
+
+func (r *reader) answer() Answer {
+	a := Answer{Status: Status(r.u8()), Reason: Reason(r.u8()), Position: r.u64(), Verdicts: r.verdicts()}
 	placed, rejected := a.Status == Placed, a.Status == Rejected
 	if a.Status < Placed || a.Status > Rejected || a.Reason > SessionClosed || rejected != (a.Reason != NoReason) ||
 		placed != (len(a.Verdicts) > 0) || a.Position != 0 && !placed && a.Status != Contradicted {
 		r.fail()
 	}
-	if err := r.done(); err != nil {
-		return nil, fmt.Errorf("decode answer: %w", err)
-	}
-	return a, nil
+	return a
 }
 
 // PlacedEntry is a new entry with what it was made from.
@@ -107,128 +113,218 @@ func link(v View, e *Entry, b *Batch) PlacedEntry {
 // so all members answer alike.
 func Place(g *Group, v View, b *Batch) (Answer, []PlacedEntry) {
 	ans, placed := place(g, v, b)
-	if ans.Status == Placed && len(placed) > 0 {
-		placed = append(placed, unpark(g, v, b.Header.Author.Bureau)...)
+	if len(placed) == 0 {
+		return ans, nil
+	}
+	stirred := stirs(placed[0])
+	for len(stirred) > 0 {
+		next := nextParked(v, stirred[0])
+		if next == nil {
+			stirred = stirred[1:]
+			continue
+		}
+		v.Delete(parkedKey(&next.Header))
+		_, more := place(g, v, next)
+		for _, p := range more {
+			placed, stirred = append(placed, p), append(stirred, stirs(p)...)
+		}
 	}
 	return ans, placed
+}
+
+// stirs lists the bureaux whose waiting batches may fit after an entry: the author's, and
+// those whose media it says were read.
+func stirs(p PlacedEntry) []BureauNumber {
+	out := []BureauNumber{p.Batch.Header.Author.Bureau}
+	for i, v := range p.Entry.Verdicts {
+		if m, ok := p.Batch.Statements[i].Body.(*Imported); ok && v.Validity == Valid {
+			out = append(out, m.Bureau)
+		}
+	}
+	return out
 }
 
 // place is Place without those that waited.
 func place(g *Group, v View, b *Batch) (Answer, []PlacedEntry) {
 	a := b.Header.Author
+	if ans := Reanswer(v, b); ans.Status == Placed || ans.Status == Contradicted {
+		return ans, nil
+	}
+	if at, ok := fromEvidence(v, b); ok {
+		return contradict(v, b, FromEvidence, at)
+	}
 	s, known := readSession(v, a)
-	switch {
-	case s.closed && b.Header.First >= s.Next:
-		return Answer{Status: Rejected, Reason: SessionClosed}, nil
-	case !known && b.Header.First > 0 || known && b.Header.First > s.Next:
+	if known && b.Header.First < s.Next {
+		return earlier(g, v, s, b)
+	}
+	if known && b.Header.First == s.Next && b.Header.Previous != s.Previous {
+		return contradict(v, b, WrongPrevious, s.at)
+	}
+	waits, why := waits(v, s, b)
+	if why != 0 {
+		return contradict(v, b, why, Reference(ReadHead(v).Epoch, 0))
+	}
+	if waits && !imported(v, a) {
 		return park(v, b), nil
-	case known && b.Header.First < s.Next:
-		return again(v, s, b)
-	case known && b.Header.Previous != s.Previous:
-		return contradict(v, s, b, WrongPrevious, s.at)
 	}
-	if !known {
-		open := b.Statements[0].Body.(*SessionOpened)
-		st, offence, ready := openable(v, b, open)
-		if !ready {
-			return park(v, b), nil
-		}
-		if offence != 0 {
-			return contradict(v, st, b, offence, 0)
-		}
-		s = session{unfenced: open.Unfenced}
-	}
-	ans, first := put(g, v, s, b)
+	ans, first := put(g, v, s, b, waits)
 	return ans, []PlacedEntry{first}
 }
 
-// again answers for a sequence number that is taken: the same batch gets the same
-// answer, another is evidence.
-func again(v View, s session, b *Batch) (Answer, []PlacedEntry) {
+// waits says whether something that the batch goes on from is not in the ledger yet, or,
+// as an offence, that it goes on from nothing.
+func waits(v View, s session, b *Batch) (bool, Offence) {
+	a := b.Header.Author
+	if b.Header.First > s.Next {
+		return true, 0
+	}
+	waiting := false
+	if open, ok := b.Statements[0].Body.(*SessionOpened); ok {
+		ready, why := openable(v, b, open)
+		if why != 0 {
+			return false, why
+		}
+		waiting = !ready
+	}
+	for _, st := range b.Statements {
+		m, ok := st.Body.(*Settled)
+		if !ok || m.Head == nil || m.Incarnation >= a.Incarnation {
+			continue
+		}
+		old := Author{a.Bureau, m.Incarnation, m.Head.Session}
+		if reach(v, old, *m.Head) == ahead && !imported(v, old) {
+			waiting = true
+		}
+	}
+	return waiting, 0
+}
+
+// earlier answers for a sequence number below the session's next one: a batch that fills a gap is
+// placed late, any other is evidence.
+func earlier(g *Group, v View, s session, b *Batch) (Answer, []PlacedEntry) {
 	a, id := b.Header.Author, b.Header.Identity()
-	p, ok := readBatch(v, a, b.Header.First)
-	if ok && p.identity == id {
-		return Answer{Status: Placed, Position: p.position, Verdicts: p.verdicts}, nil
-	}
-	return contradict(v, s, b, DoubleSequence, covering(v, a, b.Header.First))
-}
-
-// covering is the entry of the placed batch that has the sequence number.
-func covering(v View, a Author, sequence uint64) uint64 {
-	for first := sequence; sequence-first < MaxStatements; first-- {
-		if p, ok := readBatch(v, a, first); ok {
-			return p.position
-		}
-		if first == 0 {
-			break
+	for i := range uint64(b.Header.Count) {
+		if p, ok := covering(v, a, b.Header.First+i); ok {
+			return contradict(v, b, DoubleSequence, p.position)
 		}
 	}
-	panic(fmt.Sprintf("%v: no batch has sequence number %d, below the next one", a, sequence))
+	if p, ok := endingAt(v, a, b.Header.First); ok && p.identity != b.Header.Previous {
+		return contradict(v, b, WrongPrevious, p.position)
+	}
+	if p, ok := readBatch(v, a, b.Header.Next()); ok && p.previous != id {
+		return contradict(v, b, WrongPrevious, p.position)
+	}
+	if open, ok := b.Statements[0].Body.(*SessionOpened); ok {
+		if _, why := openable(v, b, open); why != 0 {
+			return contradict(v, b, why, Reference(ReadHead(v).Epoch, 0))
+		}
+	}
+	ans, first := put(g, v, s, b, true)
+	return ans, []PlacedEntry{first}
 }
 
-// contradict makes an evidence entry, once for each session: the earlier batch is in
-// the ledger whole already, so the entry need only carry the later one.
-func contradict(v View, s session, b *Batch, why Offence, against uint64) (Answer, []PlacedEntry) {
-	if s.closed {
-		return Answer{Status: Rejected, Reason: SessionClosed}, nil
-	}
-	s.closed = true
-	putSession(v, b.Header.Author, s)
-	// A ballot handed over on either side of a fork counts.
+// contradict makes an evidence entry: the other batch is in the ledger whole already, so the
+// entry need only carry this one. The ledger's own line of the session goes on as if it were not
+// there, since which of the two was the clone's nobody can tell.
+func contradict(v View, b *Batch, why Offence, against uint64) (Answer, []PlacedEntry) {
+	at := ReadHead(v).reference()
+	putEvidence(v, &b.Header, at)
+	// A ballot handed over on either side of a fork counts, one that this side took back does not.
 	for i, st := range b.Statements {
-		switch st.Body.(type) {
+		a, id := b.Header.Author, StatementID{b.Header.Author.Session, b.Header.First + uint64(i)}
+		switch body := st.Body.(type) {
 		case *Admission, *ProxyAdmission, *Provisional:
-			id := StatementID{b.Header.Author.Session, b.Header.First + uint64(i)}
-			admit(v, Touches(st.Body), LiveAdmission{ReadHead(v).Size, b.Header.Author.Bureau, id})
+			admit(v, Touches(body), LiveAdmission{at, a.Bureau, id})
+		case *Void:
+			unadmit(v, body.Rights, LiveAdmission{at, a.Bureau, StatementID{a.Session, body.Sequence}}, true)
+		case *Annulment:
+			unadmit(v, body.Rights, LiveAdmission{at, a.Bureau, body.Record}, true)
 		}
 	}
 	e := link(v, &Entry{Kind: EvidenceEntry, Batch: b.Encode(), Offence: why, Against: against}, b)
-	return Answer{Status: Contradicted, Position: e.Entry.Position}, []PlacedEntry{e}
+	return Answer{Status: Contradicted, Position: at}, []PlacedEntry{e}
 }
 
-// openable judges the head that a new session names: not there yet (ready is
-// false), not there at all (an offence), or there.
-func openable(v View, b *Batch, open *SessionOpened) (s session, why Offence, ready bool) {
+// openable judges the head that a new session names: not there yet (not ready), not there
+// at all (an offence), or there.
+func openable(v View, b *Batch, open *SessionOpened) (ready bool, why Offence) {
 	a := b.Header.Author
 	if open.Continues == nil {
 		if b.Header.Previous != (Hash{}) {
-			return s, ContinuesNothing, true
+			return true, ContinuesNothing
 		}
-		return s, 0, true
+		return true, 0
 	}
-	h := open.Continues
+	h := *open.Continues
 	if b.Header.Previous != h.Hash || h.Session == a.Session {
-		return s, ContinuesNothing, true
+		return true, ContinuesNothing
 	}
-	before, ok := readSession(v, Author{a.Bureau, a.Incarnation, h.Session})
-	if !ok || before.Next < h.Next {
-		return s, 0, false
+	switch reach(v, Author{a.Bureau, a.Incarnation, h.Session}, h) {
+	case ahead:
+		return false, 0
+	case elsewhere:
+		return true, ContinuesNothing
 	}
-	if before.Next == h.Next && before.Previous == h.Hash {
-		return s, 0, true
-	}
-	next, ok := readBatch(v, Author{a.Bureau, a.Incarnation, h.Session}, h.Next)
-	if ok && next.previous == h.Hash {
-		return s, 0, true
-	}
-	return s, ContinuesNothing, true
+	return true, 0
 }
 
-// put links the batch in, with a verdict on each statement.
-func put(g *Group, v View, s session, b *Batch) (Answer, PlacedEntry) {
-	a, pos := b.Header.Author, ReadHead(v).Size
-	standing := stand(v, s, b, pos)
+// reached says how a session that has been placed stands to a head of it.
+type reached int
+
+const (
+	ahead     reached = iota // not placed up to there
+	there                    // the head is its
+	elsewhere                // another batch stands there
+)
+
+func reach(v View, a Author, h Head) reached {
+	if p, ok := endingAt(v, a, h.Next); ok {
+		return sameHash(p.identity, h.Hash)
+	}
+	if p, ok := readBatch(v, a, h.Next); ok {
+		return sameHash(p.previous, h.Hash)
+	}
+	if _, ok := covering(v, a, h.Next-1); ok {
+		return elsewhere
+	}
+	return ahead
+}
+
+func sameHash(a, b Hash) reached {
+	if a == b {
+		return there
+	}
+	return elsewhere
+}
+
+// put links the batch in, with a verdict on each statement; gap says that something before
+// it is missing.
+func put(g *Group, v View, s session, b *Batch, gap bool) (Answer, PlacedEntry) {
+	a, pos := b.Header.Author, ReadHead(v).reference()
+	if open, ok := b.Statements[0].Body.(*SessionOpened); ok {
+		s.unfenced = open.Unfenced
+		if h := open.Continues; h != nil {
+			putSettled(v, a, readSettled(v, a)|readSettled(v, Author{a.Bureau, a.Incarnation, h.Session}))
+		}
+	}
+	standing := stand(v, s, b, pos, gap)
 	verdicts := make([]Verdict, len(b.Statements))
 	for i, st := range b.Statements {
+		if standing.Class == Orphaned {
+			verdicts[i] = standing
+			continue
+		}
 		id := StatementID{a.Session, b.Header.First + uint64(i)}
-		verdicts[i] = judge(g, v, Standing{a, s.unfenced}, id, st.Body, pos)
+		verdicts[i] = judge(g, v, Standing{a, s.unfenced || !settled(v, a)}, id, st.Body, pos)
 		if verdicts[i].Class == Accepted {
 			verdicts[i].Class, verdicts[i].Against = standing.Class, standing.Against
 		}
 	}
 	identity := b.Header.Identity()
 	putBatch(v, a, b.Header.First, placedBatch{pos, identity, b.Header.Previous, verdicts})
-	s.Point, s.at = Point{Next: b.Header.Next(), Previous: identity}, pos
+	if b.Header.Next() > s.Next {
+		s.Point, s.at = Point{Next: b.Header.Next(), Previous: identity}, pos
+	}
 	putSession(v, a, s)
 	e := link(v, &Entry{Kind: BatchEntry, Batch: b.Encode(), Verdicts: verdicts}, b)
 	return Answer{Status: Placed, Position: pos, Verdicts: verdicts}, e
@@ -236,37 +332,46 @@ func put(g *Group, v View, s session, b *Batch) (Answer, PlacedEntry) {
 
 // stand is the class that the batch as a whole has by its author's standing, and
 // notes which session goes on from which.
-func stand(v View, s session, b *Batch, pos uint64) Verdict {
+func stand(v View, s session, b *Batch, pos uint64, gap bool) Verdict {
 	a := b.Header.Author
-	if at, ok := readPosition(v, viewKey(keyRetired, machineKey(a.Bureau, a.Incarnation))); ok {
+	if at, ok := orphaned(v, s, &b.Header); ok {
+		return Verdict{Class: Orphaned, Against: at}
+	}
+	if at, ok := Retired(v, a.Bureau, a.Incarnation); ok {
 		return Verdict{Class: AfterRetirement, Against: at}
 	}
-	if b.Header.First > 0 {
-		if s.continued {
-			return Verdict{Class: Forked, Against: s.continuedAt}
-		}
-		return Verdict{}
+	from := Verdict{}
+	if open, ok := b.Statements[0].Body.(*SessionOpened); ok {
+		from = goOn(v, a.Bureau, a.Incarnation, open.Continues, pos)
+	} else if s.continued && b.Header.First >= continuedFrom(v, a) {
+		from = Verdict{Class: Forked, Against: s.continuedAt}
 	}
-	open := b.Statements[0].Body.(*SessionOpened)
-	if open.Continues == nil {
-		k := viewKey(keyRoot, machineKey(a.Bureau, a.Incarnation))
+	if from.Class == Accepted && gap {
+		return Verdict{Class: Gap}
+	}
+	return from
+}
+
+// goOn notes that the entry at pos goes on from a head of the machine, or, without one, begins
+// it; a second that does so is a fork, and so is one from where the session itself has gone on.
+func goOn(v View, n BureauNumber, i Incarnation, h *Head, pos uint64) Verdict {
+	if h == nil {
+		k := viewKey(keyRoot, machineKey(n, i))
 		if at, ok := readPosition(v, k); ok {
 			return Verdict{Class: Forked, Against: at}
 		}
 		v.Set(k, beU64(pos))
 		return Verdict{}
 	}
-	prior := Author{a.Bureau, a.Incarnation, open.Continues.Session}
-	before, ok := readSession(v, prior)
-	if !ok {
-		panic(fmt.Sprintf("%v continues %v, which has no session", a, prior))
-	}
+	prior := Author{n, i, h.Session}
+	before, _ := readSession(v, prior)
 	if before.continued {
 		return Verdict{Class: Forked, Against: before.continuedAt}
 	}
 	before.continued, before.continuedAt = true, pos
 	putSession(v, prior, before)
-	if next, ok := readBatch(v, prior, open.Continues.Next); ok {
+	v.Set(viewKey(keyContinued, authorKey(prior)), beU64(h.Next))
+	if next, ok := readBatch(v, prior, h.Next); ok {
 		return Verdict{Class: Forked, Against: next.position}
 	}
 	return Verdict{}
@@ -275,12 +380,15 @@ func stand(v View, s session, b *Batch, pos uint64) Verdict {
 // Reanswer is the answer for a batch that has been through Place before, without any
 // effect: what became of it.
 func Reanswer(v View, b *Batch) Answer {
-	a := b.Header.Author
-	if p, ok := readBatch(v, a, b.Header.First); ok && p.identity == b.Header.Identity() {
+	a, id := b.Header.Author, b.Header.Identity()
+	if p, ok := readBatch(v, a, b.Header.First); ok && p.identity == id {
 		return Answer{Status: Placed, Position: p.position, Verdicts: p.verdicts}
 	}
-	if v.Get(viewKey(keyParked, authorKey(a), beU64(b.Header.First))) != nil {
+	if at, ok := readEvidence(v, a, b.Header.Next(), id); ok {
+		return Answer{Status: Contradicted, Position: at}
+	}
+	if v.Get(parkedKey(&b.Header)) != nil {
 		return Answer{Status: Parked}
 	}
-	return Answer{Status: Rejected, Reason: SessionClosed}
+	return Answer{Status: Rejected, Reason: ParkingFull}
 }

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"crypto/ed25519"
 )
 
@@ -22,6 +21,16 @@ func judge(g *Group, v View, st Standing, id StatementID, body Body, pos uint64)
 		if !g.contradictory(b) {
 			return Verdict{Validity: BadEmbedding}
 		}
+	case *Equivocation:
+		if !g.equivocal(b) {
+			return Verdict{Validity: BadEmbedding}
+		}
+	case *Orphan:
+		listOrphan(v, st.Author, b, pos)
+	case *Imported:
+		return judgeImported(g, v, st.Author, b, pos)
+	case *Settled:
+		return judgeSettled(v, st.Author, b, pos)
 	}
 	rights := Touches(body)
 	if len(rights) == 0 {
@@ -33,11 +42,11 @@ func judge(g *Group, v View, st Standing, id StatementID, body Body, pos uint64)
 		verdict.Class, verdict.Against = admit(v, rights, LiveAdmission{pos, st.Author.Bureau, id})
 	case *Void:
 		if verdict.Validity == Valid {
-			unadmit(v, rights, st.Author.Bureau, StatementID{id.Session, b.Sequence})
+			unadmit(v, rights, LiveAdmission{pos, st.Author.Bureau, StatementID{id.Session, b.Sequence}}, false)
 		}
 	case *Annulment:
 		if verdict.Validity == Valid {
-			unadmit(v, rights, st.Author.Bureau, b.Record)
+			unadmit(v, rights, LiveAdmission{pos, st.Author.Bureau, b.Record}, false)
 		}
 	}
 	return verdict
@@ -75,12 +84,16 @@ func admit(v View, rights []Right, a LiveAdmission) (Class, uint64) {
 	return class, against
 }
 
-func unadmit(v View, rights []Right, n BureauNumber, id StatementID) {
+// unadmit takes a bureau's record off the lists, at the entry of what takes it back. On the two
+// sides of a fork two records can have the same name: evidence takes back what evidence holds,
+// and the ledger's line what is on it.
+func unadmit(v View, rights []Right, gone LiveAdmission, evidence bool) {
 	for _, x := range rights {
 		as := Admissions(v, x)
 		kept := as[:0]
 		for _, a := range as {
-			if a.Bureau != n || a.ID != id {
+			same := a.Bureau == gone.Bureau && a.ID == gone.ID
+			if !same || a.Position != gone.Position && onLine(v, a) == evidence {
 				kept = append(kept, a)
 			}
 		}
@@ -88,95 +101,57 @@ func unadmit(v View, rights []Right, n BureauNumber, id StatementID) {
 	}
 }
 
-// judgeAmendment checks the two signatures and the number, and retires a key.
-func judgeAmendment(g *Group, v View, a *Amendment, pos uint64) Verdict {
-	leading, msg := false, a.SignedBytes(g.Manifest, g.Commune)
-	for i, n := range a.Signers {
-		s, ok := g.Signatories[n]
-		if !ok || !ed25519.Verify(s.Key, msg, a.Signatures[i][:]) {
-			return Verdict{Validity: Unauthorised}
+// onLine says whether the entry of a live admission is its batch's place in the author's chain
+// rather than evidence.
+func onLine(v View, l LiveAdmission) bool {
+	for i := range Incarnation(Incarnations) {
+		if p, ok := covering(v, Author{l.Bureau, i, l.ID.Session}, l.ID.Sequence); ok && p.position == l.Position {
+			return true
 		}
-		leading = leading || s.Leading
 	}
-	k, number := viewKey(keyAmendment), uint64(a.Number)
-	if !leading || g.Key(a.Bureau, a.Incarnation) == nil {
+	return false
+}
+
+// judgeAmendment checks the two signatures and the number, and notes what it changes.
+func judgeAmendment(g *Group, v View, a *Amendment, pos uint64) Verdict {
+	signed := g.signedByTwo(a.SignedBytes(g.Manifest, g.Commune), a.Signers, a.Signatures)
+	if !signed || g.Key(a.Bureau, a.Incarnation) == nil {
 		return Verdict{Validity: Unauthorised}
 	}
 	// Two authors may carry amendments: which number comes first is the ledger's
 	// order, hence class.
-	last, _ := readPosition(v, k)
-	if number != last+1 {
+	if a.Number != LastAmendment(v)+1 {
 		return Verdict{Class: OutOfTurn}
 	}
-	v.Set(k, beU64(number))
-	retired := viewKey(keyRetired, machineKey(a.Bureau, a.Incarnation))
-	if _, already := readPosition(v, retired); a.Act == Retire && !already {
-		v.Set(retired, beU64(pos))
+	v.Set(viewKey(keyAmendment), beU64(uint64(a.Number)))
+	switch a.Act {
+	case Retire:
+		once(v, viewKey(keyRetired, machineKey(a.Bureau, a.Incarnation)), pos)
+	case Enrol:
+		once(v, viewKey(keyEnrolled, machineKey(a.Bureau, a.Incarnation)), pos)
+	case Relabel:
+		v.Set(viewKey(keyLabel, beU16(uint16(a.Bureau))), append([]byte(nil), a.Place...))
 	}
 	return Verdict{}
 }
 
-// park keeps a batch until the one before it has come.
-func park(v View, b *Batch) Answer {
-	a := b.Header.Author
-	k := viewKey(keyParked, authorKey(a), beU64(b.Header.First))
-	if v.Get(k) != nil {
-		return Answer{Status: Parked}
-	}
-	byAuthor, byBureau, prefix := 0, 0, viewKey(keyParked, authorKey(a))
-	v.Range(viewKey(keyParked, beU16(uint16(a.Bureau))), func(k, _ []byte) bool {
-		byBureau++
-		if bytes.HasPrefix(k, prefix) {
-			byAuthor++
-		}
-		return true
-	})
-	if byAuthor >= MaxParkedBatches || byBureau >= MaxParkedBureau {
-		return Answer{Status: Rejected, Reason: ParkingFull}
-	}
-	v.Set(k, b.Encode())
-	return Answer{Status: Parked}
-}
-
-// unpark places what waited for the bureau's newest batch, until nothing more fits.
-func unpark(g *Group, v View, n BureauNumber) (out []PlacedEntry) {
-	for {
-		b := nextParked(v, n)
-		if b == nil {
-			return out
-		}
-		v.Delete(viewKey(keyParked, authorKey(b.Header.Author), beU64(b.Header.First)))
-		_, placed := place(g, v, b)
-		out = append(out, placed...)
+// once notes the first entry that did something.
+func once(v View, key []byte, pos uint64) {
+	if _, already := readPosition(v, key); !already {
+		v.Set(key, beU64(pos))
 	}
 }
 
-// nextParked is a waiting batch that Place would not park again. It decodes only
-// those whose turn it may be: a bureau can't make every batch cost all that wait.
-func nextParked(v View, n BureauNumber) (found *Batch) {
-	v.Range(viewKey(keyParked, beU16(uint16(n))), func(k, value []byte) bool {
-		a := Author{Bureau: n}
-		var first uint64
-		mustRead(k, k[3:], func(r *reader) {
-			a.Incarnation = Incarnation(r.u8())
-			r.copy(a.Session[:])
-			first = r.u64()
-		})
-		s, known := readSession(v, a)
-		if known && first > s.Next || !known && first > 0 {
-			return true
+// signedByTwo says whether two signatories of the commune have signed, one of them at least of
+// the principal or the deputy bureau.
+func (g *Group) signedByTwo(msg []byte, signers [2]uint16, signatures [2][ed25519.SignatureSize]byte) bool {
+	leading := false
+	for i, n := range signers {
+		s, ok := g.Signatories[n]
+		if !ok || !ed25519.Verify(s.Key, msg, signatures[i][:]) {
+			return false
 		}
-		b, err := DecodeBatch(value)
-		if err != nil {
-			panic("parked batch: " + err.Error())
-		}
-		if !known {
-			if _, _, ready := openable(v, b, b.Statements[0].Body.(*SessionOpened)); !ready {
-				return true
-			}
-		}
-		found = b
-		return false
-	})
-	return found
+		leading = leading || s.Leading
+	}
+	return leading && signers[0] != signers[1]
 }

@@ -175,7 +175,7 @@ func TestTwoBatchesAtOneSequenceNumberAreEvidence(t *testing.T) {
 	if e.Kind != EvidenceEntry || e.Offence != DoubleSequence || e.Against != 2 {
 		t.Errorf("evidence: %+v", e)
 	}
-	if ans := c.put(admission(6, 0)); ans.Reason != SessionClosed {
+	if ans := c.put(admission(6, 0)); ans.Status != Placed || !ans.Verdicts[0].Clean() {
 		t.Errorf("after evidence: %+v", ans)
 	}
 }

@@ -34,6 +34,9 @@ const (
 	KindCustody        Kind = 21
 	KindIncident       Kind = 22
 	KindMessage        Kind = 23
+	KindImported       Kind = 24
+	KindSettled        Kind = 25
+	KindEquivocation   Kind = 26
 )
 
 var kindNames = [...]string{
@@ -42,6 +45,7 @@ var kindNames = [...]string{
 	KindHold: "hold", KindReturn: "return", KindRestored: "restored", KindVoid: "void", KindAnnulment: "annulment", KindOrphan: "orphan",
 	KindEvidence: "evidence", KindProvisional: "provisional", KindCount: "count", KindBureauClosed: "bureau closed",
 	KindAmendment: "amendment", KindAnchored: "anchored", KindCustody: "custody", KindIncident: "incident", KindMessage: "message",
+	KindImported: "imported", KindSettled: "settled", KindEquivocation: "equivocation",
 }
 
 // String names the kind.
@@ -168,6 +172,12 @@ func newBody(k Kind) Body {
 		return new(Incident)
 	case KindMessage:
 		return new(Message)
+	case KindImported:
+		return new(Imported)
+	case KindSettled:
+		return new(Settled)
+	case KindEquivocation:
+		return new(Equivocation)
 	}
 	return nil
 }

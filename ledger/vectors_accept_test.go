@@ -28,10 +28,13 @@ func makeVectors(t *testing.T) (setting, []vector) {
 	m.acceptFiles()
 	m.acceptNumbers()
 	m.acceptPlaces()
+	m.acceptRecovery()
 	m.rejectStatements()
 	m.rejectBatches()
 	m.rejectExtracts()
 	m.rejectEntries()
+	m.acceptWords()
+	m.rejectWords()
 	m.rejectFiles()
 	m.rejectNumbers()
 	m.rejectPlaces()
@@ -92,6 +95,13 @@ func (m *maker) acceptStatements() {
 	add(&ledger.Orphan{Head: *one.Head(), From: 0})
 	add(&ledger.Evidence{First: a.SignedHeader(), Second: b.SignedHeader()})
 	add(&ledger.Provisional{Elector: ledgertest.Elector(0), Reason: 1, Means: ledger.ByCard, Attester: 1})
+	add(&ledger.Imported{Bureau: 2, Incarnation: 1, Generation: 3, Media: 5})
+	add(&ledger.Settled{Incarnation: 0, Head: one.Head(), Generation: 2, Media: 6})
+	x, y := m.applied(), m.applied()
+	y.Applied.Head[0] ^= 1
+	add(&ledger.Equivocation{First: x.Encode(), Second: y.Encode()})
+	m.accept("statement", "statement-settled-without-a-head", "the media of the incarnation before hold no batch",
+		m.statement(&ledger.Settled{Generation: 1, Media: 3}))
 	m.accept("statement", "statement-session-continues", "a session that goes on from an earlier one's head",
 		m.statement(&ledger.SessionOpened{Continues: one.Head(), Generation: 2, Media: 7, Unfenced: true}))
 	m.accept("statement", "statement-annulment-of-a-proxy", "both rights of a proxy, the principal's admit right first",
@@ -99,7 +109,7 @@ func (m *maker) acceptStatements() {
 			Rights: []ledger.Right{{Elector: ledgertest.Elector(4), Kind: ledger.Admit}, {Elector: ledgertest.Elector(1), Kind: ledger.Carry}},
 			Reason: 2, Attesters: [2]uint16{1, 2},
 		}))
-	for k := ledger.KindSessionOpened; k <= ledger.KindMessage; k++ {
+	for k := ledger.KindSessionOpened; k <= ledger.KindEquivocation; k++ {
 		if !seen[k] {
 			m.t.Errorf("no statement of kind %v among the vectors", k)
 		}
@@ -117,12 +127,8 @@ func (m *maker) acceptFiles() {
 	m.accept("extract", "extract-of-three", "the second statement of that batch, with its path", must(b.Extract(1).Encode()))
 	single := m.day.Entries[6].Batch
 	m.accept("extract", "extract-of-one", "a batch's only statement: the path is empty", must(single.Extract(0).Encode()))
-	clone := newVectorDay(m.t)
-	c := clone.Started(1)
-	twin := *c
-	c.Put(ledgertest.Admission(0))
-	clone.Place(twin.Sign(ledgertest.Admission(3)))
-	m.accept("entry", "entry-evidence", "a batch that contradicts an earlier one", clone.Entries[len(clone.Entries)-1].Encoded)
+	m.accept("entry", "entry-evidence", "a batch that contradicts an earlier one", m.evidence())
+	m.accept("entry", "entry-genesis-epoch-2", "the genesis of a later epoch, with its seed", recovered(m.t).Entries[0].Encoded)
 	m.accept("roll", "roll", "twelve electors", m.day.Roll.Encode())
 	m.accept("roll", "roll-empty", "no electors", nil)
 	m.accept("manifest", "manifest", "the manifest of these vectors", m.day.File)
@@ -136,7 +142,29 @@ func (m *maker) acceptFiles() {
 	}
 	small := newVectorDay(m.t)
 	ledgertest.Short(small)
+	m.all = append(m.all, vector{Name: "export-recovered", Says: "a day in three epochs", Kind: "export", Files: hexFiles(recovered(m.t).Export())})
 	m.all = append(m.all, vector{Name: "export", Says: "a whole export", Kind: "export", Files: hexFiles(small.Export())})
+}
+
+// applied and answered are words of bureau 1.
+func (m *maker) applied() *ledger.Word {
+	return ledger.SignApplied(ledgertest.Key(ledgertest.DeviceName(1, 0)), m.day.Group, ledger.Member{Bureau: 1}, ledger.ReadHead(m.day.View))
+}
+
+func (m *maker) answered() *ledger.Word {
+	b := m.day.Entries[4].Batch
+	return ledger.SignAnswered(ledgertest.Key(ledgertest.DeviceName(1, 0)), m.day.Group, ledger.Member{Bureau: 1}, 0, b, ledger.Reanswer(m.day.View, b))
+}
+
+func (m *maker) acceptWords() {
+	m.accept("word", "word-applied", "how far a member's chain goes", m.applied().Encode())
+	m.accept("word", "word-answered", "the leader's answer for a batch", m.answered().Encode())
+	a, b := m.day.Entries[1].Batch, m.day.Entries[4].Batch
+	m.accept("heads", "heads", "two headers with their signatures", must(ledger.EncodeHeads([]ledger.SignedHeader{a.Signed(), b.Signed()})))
+	m.accept("chain request", "chain-request", "an author's batches from a sequence number up to another",
+		ledger.ChainRequest{Author: b.Header.Author, From: 1, To: 9}.Encode())
+	m.accept("chain answer", "chain-answer", "two batches of it, and there is more", (&ledger.ChainAnswer{More: true, Batches: []*ledger.Batch{a, b}}).Encode())
+	m.accept("chain answer", "chain-answer-nothing", "the peer has none of it", (&ledger.ChainAnswer{}).Encode())
 }
 
 func hexFiles(files map[string][]byte) map[string]string {
@@ -235,4 +263,39 @@ func (m *maker) acceptPlaces() {
 		&ledger.Admission{Elector: ledger.ElectorToken{1}, Means: ledger.ByCard}, &ledger.Anchored{Size: 1},
 		&ledger.AttemptRefused{Elector: ledgertest.Elector(3), Refusal: ledger.AlreadyAdmitted, Means: ledger.ByCard, Denial: x})
 	m.places("invalid", "a release to another, a right not held, a policy, no elector, no office, a denial about somebody else", batches(d)...)
+}
+
+func (m *maker) acceptRecovery() {
+	d := newVectorDay(m.t)
+	c := d.Started(1)
+	twin := *c
+	c.Put(ledgertest.Admission(0))
+	d.Place(twin.Sign(ledgertest.Admission(3)))
+	c.Put(ledgertest.Admission(6))
+	m.places("after-evidence", "the session's line in the ledger goes on after evidence against it", batches(d)...)
+
+	d = newVectorDay(m.t)
+	one, two := d.Started(1), d.Started(2)
+	lost := two.Sign(ledgertest.Admission(1))
+	waits := two.Sign(ledgertest.Admission(4))
+	imported := one.Sign(&ledger.Imported{Bureau: 2, Generation: 1, Media: 3})
+	m.places("imported", "what waits is placed across the gap after the import; what fills the gap comes late",
+		append(batches(d), waits, imported, lost, two.Sign(ledgertest.Admission(7)))...)
+
+	d = newVectorDay(m.t)
+	one = d.Started(1)
+	head := *one
+	tail := one.Sign(ledgertest.Admission(0))
+	after := next(d, &head, 9)
+	m.places("orphan", "a listed tail has no effect; what comes behind the listing is a fork",
+		append(batches(d), after.Sign(continues(&head), &ledger.Orphan{Head: *one.Head(), From: 1}), tail, after.Sign(ledgertest.Admission(0)), one.Sign(ledgertest.Admission(3)))...)
+
+	d = newVectorDay(m.t)
+	old := d.Started(1)
+	last := old.Sign(ledgertest.Admission(0))
+	second := second(d, 1, 1, 11)
+	settled := second.Sign(ledgertest.Admission(3), settles(0, old))
+	fenced := next(d, second, 12)
+	m.places("settled", "a next incarnation: unfenced, waiting for the chain that it takes over, fenced; the old one is a fork then",
+		append(batches(d), settled, last, fenced.Sign(continues(second), ledgertest.Admission(0), ledgertest.Admission(6)), old.Sign(ledgertest.Admission(9)))...)
 }

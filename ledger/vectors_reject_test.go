@@ -48,7 +48,7 @@ func (m *maker) rejectStatements() {
 	no("empty", "no bytes", nil)
 	no("truncated", "the last byte is missing", cut(adm, 1))
 	no("trailing", "a byte after the body", plus(adm, 0))
-	no("unknown-kind", "kind 24 has no meaning", set(adm, 0, 24))
+	no("unknown-kind", "kind 255 has no meaning", set(adm, 0, 255))
 	no("kind-zero", "kind 0 has no meaning", set(adm, 0, 0))
 	no("time-not-rounded", "a statement that names an elector, 1 ms past the grain", set(adm, 8, adm[8]+1))
 	no("time-negative", "the time's highest bit", set(open, 1, 0x80))
@@ -82,6 +82,15 @@ func (m *maker) rejectStatements() {
 	orphan := m.statement(&ledger.Orphan{Head: ledger.Head{Next: 1}, From: 0})
 	no("orphan-empty", "a tail that begins where it ends", set(orphan, -1, 1))
 	no("head-of-nothing", "the head of a session with no statement", set(orphan, 9+16+7, 0))
+	imported := m.statement(&ledger.Imported{Bureau: 2, Generation: 1, Media: 3})
+	no("imported-no-media", "no medium was read", set(imported, -1, 0))
+	no("imported-incarnation", "incarnation 3 of 0 to 2", set(imported, 11, 3))
+	settled := m.statement(&ledger.Settled{Generation: 1, Media: 3})
+	no("settled-by-one", "one medium was read", set(settled, -1, 4))
+	no("settled-fourth-medium", "bit 3 of three media", set(settled, -1, 9))
+	no("settled-incarnation", "incarnation 2 is before none", set(settled, 9, 2))
+	no("settled-head-of-nothing", "the head of a session with no statement", slices.Concat(settled[:10], []byte{1}, make([]byte, 16+8+32), settled[11:]))
+	no("equivocation-empty", "one word", append(m.statement(&ledger.Count{})[:0:0], 26, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0))
 	no("evidence-short", "a header cut short", plus(m.statement(&ledger.Count{})[:0], append([]byte{15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 9}, 0, 1, 9)...))
 }
 
@@ -155,9 +164,14 @@ func (m *maker) rejectEntries() {
 	no("version", "entry version 2", set(e, 0, 2))
 	no("kind", "entry kind 4", set(e, 41, 4))
 	no("validity", "a validity without meaning", set(e, -2, 6))
-	no("class", "a class without meaning", set(e, -1, 6))
+	no("class", "a class without meaning", set(e, -1, 255))
 	no("verdicts-one-more", "a verdict count beyond the end", set(e, -7, 4))
 	no("class-without-entry", "a class that names an earlier entry, and none is named", set(e, -1, 1))
+	later := recovered(m.t).Entries[0].Encoded
+	no("seed-signers-unordered", "a seed's larger number first", set(later, -66, 0, 1))
+	no("seed-trailing", "a byte after a seed's signatures", set(plus(later, 0), 111, byte((len(later)-112)>>8), byte(len(later)-112)))
+	no("epoch-10", "there are epochs 0 to 9", set(later, 110, 10))
+	no("offence", "an offence without meaning", set(m.evidence(), -9, 5))
 	no("seed-in-epoch-0", "epoch 0 goes on from nothing", append(cut(genesis, 2), 0, 1, 9))
 	no("epoch-1-without-seed", "a later epoch goes on from a checkpoint", set(genesis, -3, 1))
 	no("too-long", "65,536 bytes", plus(e, make([]byte, 1<<16-len(e))...))
@@ -169,6 +183,52 @@ func (m *maker) rejectEntries() {
 	} {
 		m.reject("answer", "answer-"+name, "an answer no member gives", "form", in)
 	}
+}
+
+func (m *maker) rejectWords() {
+	no := func(name, says, stage string, in []byte) { m.reject("word", "word-"+name, says, stage, in) }
+	applied, answered := m.applied().Encode(), m.answered().Encode()
+	no("truncated", "the last byte is missing", "form", cut(applied, 1))
+	no("trailing", "a byte after the signature", "form", plus(answered, 0))
+	no("version", "version 2", "form", set(applied, 0, 2))
+	no("what", "neither applied nor answered", "form", set(applied, 41, 3))
+	no("incarnation", "incarnation 3 of 0 to 2", "form", set(applied, 39, 3))
+	no("epoch", "epoch 10", "form", set(applied, 40, 10))
+	no("size-zero", "a chain of no entry", "form", set(applied, 42, make([]byte, 8)...))
+	no("size-too-large", "over 2^24 entries", "form", set(applied, 46, 1, 0, 0, 1))
+	no("not-signed-answered", "an answer for what no author signed", "form", (&ledger.Word{
+		Manifest: m.day.Group.Manifest, Commune: ledgertest.INS, Member: ledger.Member{Bureau: 1},
+		Answered: &ledger.Answered{Author: ledger.Author{Bureau: 1}, Answer: ledger.Answer{Status: ledger.Rejected, Reason: ledger.NotSigned}},
+	}).Encode())
+	no("wrong-election", "another manifest", "election", set(applied, 1, applied[1]^1))
+	no("wrong-commune", "another commune", "commune", set(applied, 36, applied[36]^1))
+	no("unknown-member", "bureau 4 of three", "author", set(applied, 38, 4))
+	no("wrong-member", "bureau 1's word under bureau 2's name", "signature", set(applied, 38, 2))
+	no("head-changed", "a bit of the head", "signature", set(applied, 50, applied[50]^1))
+	gossip := func(kind, name, says string, in []byte) { m.reject(kind, name, says, "form", in) }
+	heads := must(ledger.EncodeHeads([]ledger.SignedHeader{m.day.Entries[1].Batch.Signed()}))
+	gossip("heads", "heads-none", "no header", heads[:3])
+	gossip("heads", "heads-count", "a count beyond the end", set(heads, 2, 2))
+	gossip("heads", "heads-version", "version 2", set(heads, 0, 2))
+	q := ledger.ChainRequest{Author: m.day.Entries[1].Batch.Header.Author, From: 1, To: 2}.Encode()
+	gossip("chain request", "chain-request-empty", "it ends where it begins", set(q, -1, 1))
+	gossip("chain request", "chain-request-trailing", "a byte after the end", plus(q, 0))
+	gossip("chain request", "chain-request-too-far", "beyond 2^62", set(q, -8, 0x40, 0, 0, 0, 0, 0, 0, 1))
+	chain := (&ledger.ChainAnswer{Batches: []*ledger.Batch{m.day.Entries[1].Batch}}).Encode()
+	gossip("chain answer", "chain-answer-more-of-nothing", "more, and no batch", []byte{1, 1, 0, 0})
+	gossip("chain answer", "chain-answer-count", "a count beyond the end", set(chain, 3, 2))
+	gossip("chain answer", "chain-answer-trailing", "a byte after the batches", plus(chain, 0))
+	gossip("chain answer", "chain-answer-batch", "a batch that is none", set(chain, 6, 2))
+}
+
+// evidence is an entry that is evidence.
+func (m *maker) evidence() []byte {
+	d := newVectorDay(m.t)
+	c := d.Started(1)
+	twin := *c
+	c.Put(ledgertest.Admission(0))
+	d.Place(twin.Sign(ledgertest.Admission(3)))
+	return d.Entries[len(d.Entries)-1].Encoded
 }
 
 func (m *maker) rejectFiles() {
@@ -272,7 +332,6 @@ func (m *maker) rejectPlaces() {
 	other := twin.Sign(ledgertest.Admission(6))
 	m.places("gap", "a batch is missing: the one after it waits, without an entry", a, e)
 	m.places("double-sequence", "another batch at a sequence number: evidence", a, b, other)
-	m.places("session-closed", "the author that contradicted itself needs a new session", a, b, other, e)
 	lost.At.Previous = ledger.Hash{1}
 	m.places("wrong-previous", "the next sequence number, built on another batch: evidence", a, lost.Sign(ledgertest.Admission(0)))
 	ghost := d.Session(1, 7)
@@ -284,6 +343,7 @@ func (m *maker) rejectPlaces() {
 		wrong.Sign(&ledger.SessionOpened{Continues: &ledger.Head{Session: c.Author.Session, Next: 1, Hash: ledger.Hash{2}}, Generation: 1, Media: 3}))
 	overlap := *c
 	overlap.At = ledger.Point{Next: 1, Previous: a.Header.Identity()}
+	m.places("from-evidence", "what goes on from a batch that is evidence is evidence too", a, b, other, twin.Sign(ledgertest.Admission(9)))
 	m.places("overlap", "a batch of two over one that is there: evidence", a, b, overlap.Sign(ledgertest.Admission(0), ledgertest.Admission(3)))
 	d = newVectorDay(m.t)
 	c = d.Session(1, 1)
@@ -337,6 +397,7 @@ func (m *maker) rejectExports() {
 		next = p.Entry.Batch
 	}
 	rewritten("gap", "a batch whose author has no batch before it", "entry 3", 3, func(e *ledger.Entry) { e.Batch = next })
+	m.rejectEpochs(no)
 	files := base().Export()
 	delete(files, "tile/0/000.p/6")
 	no("tile-missing", "a hash tile is missing", "file tile/0/000.p/6", files)
@@ -362,4 +423,49 @@ func (m *maker) rejectExports() {
 	n := int(binary.BigEndian.Uint16(bundle))
 	files["tile/entries/000.p/6"] = append(binary.BigEndian.AppendUint16(nil, uint16(n+1)), bundle[2:]...)
 	no("bundle-length", "an entry's length is one too many", "entry 0", files)
+}
+
+// rejectEpochs are exports of a day that went on in a second epoch.
+func (m *maker) rejectEpochs(no func(name, says, where string, files map[string][]byte)) {
+	day := func(change func(*ledger.Seed)) map[string][]byte {
+		d := newVectorDay(m.t)
+		one := d.Started(1)
+		d.Recover(2)
+		one.Put(ledgertest.Admission(0))
+		if change != nil {
+			first := true
+			d.Rewrite(func(e *ledger.Entry) {
+				if !first {
+					return
+				}
+				first = false
+				s := must(ledger.DecodeSeed(e.Genesis.Seed))
+				change(s)
+				e.Genesis.Seed, e.Previous = must(s.Encode()), ledger.LeafHash(d.EarlierEntries(0)[1].Encoded)
+			})
+		}
+		return d.Export()
+	}
+	no("seed-signature", "an epoch begun under a signature that does not hold; linked, hashed and signed anew", "epoch-1 entry 0",
+		day(func(s *ledger.Seed) { s.Signatures[0][0] ^= 1 }))
+	no("seed-one-person", "an epoch begun by one person under two numbers; linked, hashed and signed anew", "epoch-1 entry 0",
+		day(func(s *ledger.Seed) { s.Signers[1], s.Signatures[1] = 3, s.Signatures[0] }))
+	no("seed-other-checkpoint", "a seed that is not the checkpoint of the epoch before; linked, hashed and signed anew", "epoch-1 entry 0",
+		day(func(s *ledger.Seed) {
+			s.Checkpoint = must(ledger.SignCheckpoint(ledger.Checkpoint{Origin: m.day.Group.Origin(0), Size: 2}, ledgertest.Key("log")))
+		}))
+	files := day(nil)
+	for name := range files {
+		if strings.HasPrefix(name, "epoch-0/") {
+			delete(files, name)
+		}
+	}
+	no("epoch-missing", "the epoch before is not there", "file epoch-0/origin", files)
+	files = day(nil)
+	files["epoch-0/roll"] = files["roll"]
+	no("epoch-with-a-roll", "an earlier epoch has no roll of its own", "file epoch-0/roll", files)
+	files = day(nil)
+	bundle := files["epoch-0/tile/entries/000.p/2"]
+	files["epoch-0/tile/entries/000.p/2"] = set(bundle, -1, bundle[len(bundle)-1]^1)
+	no("epoch-entry", "a changed entry of the epoch before", "epoch-0 entry 1", files)
 }

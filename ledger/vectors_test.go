@@ -150,6 +150,30 @@ func judge(t *testing.T, g *ledger.Group, v vector) (stage string, gives map[str
 		if a, err = ledger.DecodeAnswer(in); err == nil {
 			out = a.Encode()
 		}
+	case "word":
+		var w *ledger.Word
+		if w, err = ledger.DecodeWord(in); err == nil {
+			out, err = w.Encode(), w.Verify(g)
+			gives["bureau"], gives["epoch"] = fmt.Sprint(w.Member.Bureau), fmt.Sprint(w.Epoch)
+		}
+	case "heads":
+		var hs []ledger.SignedHeader
+		if hs, err = ledger.DecodeHeads(in); err == nil {
+			out, err = ledger.EncodeHeads(hs)
+			gives["last"] = hs[len(hs)-1].Head().Hash.String()
+		}
+	case "chain request":
+		var q ledger.ChainRequest
+		if q, err = ledger.DecodeChainRequest(in); err == nil {
+			out = q.Encode()
+			gives["from"], gives["to"] = fmt.Sprint(q.From), fmt.Sprint(q.To)
+		}
+	case "chain answer":
+		var a *ledger.ChainAnswer
+		if a, err = ledger.DecodeChainAnswer(in); err == nil {
+			out = a.Encode()
+			gives["batches"] = fmt.Sprint(len(a.Batches))
+		}
 	case "roll":
 		var r *ledger.Roll
 		if r, err = ledger.DecodeRoll(in); err == nil {

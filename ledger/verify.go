@@ -28,15 +28,17 @@ const (
 // AnchorFile is the name of the i-th cosigned checkpoint of an export, oldest first.
 func AnchorFile(i int) string { return fmt.Sprintf("%s/%06d", AnchorsDir, i) }
 
-// Report is what a verification saw.
+// EpochDir is the directory that holds an epoch before the export's own.
+func EpochDir(epoch uint8) string { return fmt.Sprintf("epoch-%d", epoch) }
+
+// Report is what a verification saw. Where it refers to an entry, that is a Reference.
 type Report struct {
 	Election string
 	Commune  Commune
-	Origin   string
-	// Entries is the number of Merkle leaves; Head the leaf hash of the last; Root
-	// the tree's.
-	Entries    uint64
-	Head, Root Hash
+	// EpochReport is that of the export's own epoch, the latest.
+	EpochReport
+	// Earlier are the epochs before, as far as the next one goes on from them.
+	Earlier []EpochReport
 	// Signatures is how many were checked.
 	Signatures uint64
 	// Statements counts by kind.
@@ -49,13 +51,25 @@ type Report struct {
 	Double []DoubleAdmission
 	// Admitted is how many electors have a live admission.
 	Admitted uint64
-	// Evidence lists the positions of evidence entries.
+	// Evidence lists the evidence entries.
 	Evidence []uint64
+	// Places are those that amendments gave to bureaux, in place of the manifest's.
+	Places map[BureauNumber]string
+}
+
+// EpochReport is what a verification saw of one epoch.
+type EpochReport struct {
+	Epoch  uint8
+	Origin string
+	// Entries is the number of Merkle leaves; Head the leaf hash of the last; Root
+	// the tree's.
+	Entries    uint64
+	Head, Root Hash
 	// Anchors is how many cosigned checkpoints stand in the export, Anchored the size
-	// of the newest that a witness cosigned.
+	// of the newest that a witness cosigned: above Entries in an epoch that lost some.
 	Anchors  int
 	Anchored uint64
-	// Cosigners is how many bureaux cosigned the export's checkpoint, Certificate
+	// Cosigners is how many bureaux cosigned the epoch's checkpoint, Certificate
 	// whether a majority of the voting bureaux is among them.
 	Cosigners   int
 	Certificate bool
@@ -78,7 +92,8 @@ type DoubleAdmission struct {
 
 // Offended is the first thing in an export that does not hold.
 type Offended struct {
-	// Where is an entry ("entry 512") or a file ("file roll").
+	// Where is an entry ("entry 512"; "epoch-1 entry 512" where there was a recovery) or a
+	// file ("file roll").
 	Where string
 	Err   error
 }
@@ -93,54 +108,86 @@ func offence(where string, format string, args ...any) error {
 	return &Offended{where, fmt.Errorf(format, args...)}
 }
 
-func atEntry(n uint64) string { return fmt.Sprintf("entry %d", n) }
-
 func atFile(name string) string { return "file " + name }
+
+func (v *epochVerification) atFile(name string) string { return atFile(v.prefix + name) }
 
 // Options of Verify.
 type Options struct {
 	// Workers check signatures at the same time; 0 means one.
 	Workers int
-	// Progress is told how many of how many entries are done, now and then, from one goroutine.
+	// Progress is told how many of how many entries of an epoch are done, now and then, from
+	// one goroutine.
 	Progress func(done, total uint64)
+	// Entry, if given, is told each entry that holds, in order, with its batch, nil for a genesis.
+	Entry func(ref uint64, e *Entry, b *Batch)
 }
 
-// Verify checks every promise of SPEC 9 on an export: one epoch's directory (so far only
-// epoch 0's). The
+// Verify checks every promise of SPEC 9 on an export: that of an epoch, and of those before in
+// their directories. The
 // group comes from the manifest in it, which the caller has parsed. The first thing that
 // does not hold is returned as *Offended; any other error means that the export could not
 // be read.
 func Verify(ctx context.Context, dir fs.FS, g *Group, epoch uint8, opt Options) (*Report, error) {
-	v := &verification{
-		dir: dir, g: g, origin: g.Origin(epoch), view: NewMemoryView(), expected: map[string]bool{ManifestFile: true, RollFile: true},
+	x := &verification{
+		dir: dir, g: g, view: NewMemoryView(), expected: map[string]bool{ManifestFile: true, RollFile: true}, last: epoch,
 		report: &Report{Election: g.Election, Commune: g.Commune, Statements: map[Kind]uint64{}}, opt: opt,
 	}
-	if epoch != 0 {
-		return v.report, offence(atFile(OriginFile), "epoch %d: this verifier reads epoch 0, a chain that was never recovered", epoch)
-	}
-	steps := []func(context.Context) error{v.names, v.checkpoint, v.entries, v.tree, v.anchors, v.surplus}
-	for _, step := range steps {
-		if err := step(ctx); err != nil {
-			return v.report, err
+	for n := range epoch + 1 {
+		e := &epochVerification{verification: x, origin: g.Origin(n)}
+		e.said = EpochReport{Epoch: n, Origin: e.origin}
+		if n < epoch {
+			e.prefix = EpochDir(n) + "/"
 		}
+		x.epochs = append(x.epochs, e)
+		for _, step := range []func(context.Context) error{e.names, e.checkpoint, e.entries, e.tree, e.anchors} {
+			if err := step(ctx); err != nil {
+				return x.report, err
+			}
+		}
+		e.conclude()
 	}
-	v.conclude()
-	return v.report, nil
+	if err := x.surplus(); err != nil {
+		return x.report, err
+	}
+	x.conclude()
+	return x.report, nil
 }
 
+// verification is that of a whole export.
 type verification struct {
 	dir      fs.FS
 	g        *Group
-	origin   string
 	view     *MemoryView
 	report   *Report
 	opt      Options
 	expected map[string]bool
+	last     uint8
+	epochs   []*epochVerification
+}
+
+// epochVerification is that of one epoch, which goes on from the ones before.
+type epochVerification struct {
+	*verification
+	// prefix is the directory of the epoch's files, "" for the last.
+	prefix string
+	origin string
+	said   EpochReport
+	// note is the checkpoint file, head what it says.
+	note     []byte
 	head     Checkpoint
 	hashes   storedHashes
 	anchored []anchoredAt
 	// unanchored are the witnesses' lines of the checkpoint that no anchor has shown yet.
 	unanchored map[Cosignature]bool
+}
+
+// atEntry names an entry of this epoch.
+func (v *epochVerification) atEntry(n uint64) string {
+	if v.last == 0 {
+		return EntryName(n)
+	}
+	return fmt.Sprintf("epoch-%d entry %d", v.said.Epoch, n)
 }
 
 type anchoredAt struct {
@@ -163,7 +210,9 @@ func (s storedHashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	return out, nil
 }
 
-func (v *verification) read(name string, limit int64) ([]byte, error) {
+// read reads one of the epoch's files.
+func (v *epochVerification) read(name string, limit int64) ([]byte, error) {
+	name = v.prefix + name
 	b, err := ReadExported(v.dir, name, limit)
 	if err != nil {
 		return nil, err
@@ -211,18 +260,18 @@ func underFile(dir fs.FS, name string) bool {
 }
 
 // exactly reads a text file that can only be one thing.
-func (v *verification) exactly(name, want string) error {
+func (v *epochVerification) exactly(name, want string) error {
 	b, err := v.read(name, int64(len(want)))
 	if err != nil {
 		return err
 	}
 	if string(b) != want {
-		return offence(atFile(name), "is not what the manifest says")
+		return offence(v.atFile(name), "is not what the manifest says")
 	}
 	return nil
 }
 
-func (v *verification) names(context.Context) error {
+func (v *epochVerification) names(context.Context) error {
 	if err := v.exactly(OriginFile, v.origin+"\n"); err != nil {
 		return err
 	}
@@ -236,26 +285,26 @@ func (v *verification) names(context.Context) error {
 	return v.exactly(WitnessFile, witnesses.String())
 }
 
-func (v *verification) checkpoint(context.Context) error {
+func (v *epochVerification) checkpoint(context.Context) error {
 	b, err := v.read(CheckpointFile, MaxNote)
 	if err != nil {
 		return err
 	}
 	c, sigs, err := OpenCheckpoint(b, LogKey(v.origin, v.g.LogKey), v.g.Cosigners())
 	if err != nil {
-		return &Offended{atFile(CheckpointFile), err}
+		return &Offended{v.atFile(CheckpointFile), err}
 	}
 	if c.Size == 0 || c.Size > MaxEntries {
-		return offence(atFile(CheckpointFile), "size %d is not 1 to %d", c.Size, MaxEntries)
+		return offence(v.atFile(CheckpointFile), "size %d is not 1 to %d", c.Size, MaxEntries)
 	}
-	v.head, v.report.Origin, v.report.Root = c, c.Origin, c.Root
+	v.note, v.head, v.said.Root = b, c, c.Root
 	v.report.Signatures += 1 + uint64(len(sigs))
 	v.countCosigners(sigs)
 	v.unanchored = witnessLines(sigs, v.g.Witnesses)
 	return nil
 }
 
-func (v *verification) countCosigners(sigs []Cosignature) {
+func (v *epochVerification) countCosigners(sigs []Cosignature) {
 	byName := map[string]bool{}
 	for _, s := range sigs {
 		byName[s.Name] = true
@@ -263,7 +312,7 @@ func (v *verification) countCosigners(sigs []Cosignature) {
 	voting := 0
 	for n := range v.g.Bureaux {
 		if byName[v.g.CosignerName(n)] {
-			v.report.Cosigners++
+			v.said.Cosigners++
 		}
 	}
 	for _, n := range v.g.Voting {
@@ -271,20 +320,20 @@ func (v *verification) countCosigners(sigs []Cosignature) {
 			voting++
 		}
 	}
-	v.report.Certificate = voting > len(v.g.Voting)/2
+	v.said.Certificate = voting > len(v.g.Voting)/2
 }
 
 // tree compares the root and every hash tile with what the entries give.
-func (v *verification) tree(context.Context) error {
+func (v *epochVerification) tree(context.Context) error {
 	root, err := tlog.TreeHash(int64(v.head.Size), v.hashes)
 	if err != nil {
 		return fmt.Errorf("tree of %d entries: %w", v.head.Size, err)
 	}
 	if Hash(root) != v.head.Root {
-		return offence(atFile(CheckpointFile), "its root is not that of the %d entries", v.head.Size)
+		return offence(v.atFile(CheckpointFile), "its root is not that of the %d entries", v.head.Size)
 	}
 	for _, t := range EntryBundles(v.head.Size) {
-		v.expected[TilePath(t)] = true
+		v.expected[v.prefix+TilePath(t)] = true
 	}
 	for _, t := range HashTiles(v.head.Size) {
 		want, err := tlog.ReadTileData(t, v.hashes)
@@ -296,19 +345,19 @@ func (v *verification) tree(context.Context) error {
 			return err
 		}
 		if !bytes.Equal(got, want) {
-			return offence(atFile(TilePath(t)), "is not what the entries give")
+			return offence(v.atFile(TilePath(t)), "is not what the entries give")
 		}
 	}
 	return nil
 }
 
-func (v *verification) rootAt(size uint64) (Hash, error) {
+func (v *epochVerification) rootAt(size uint64) (Hash, error) {
 	h, err := tlog.TreeHash(int64(size), v.hashes)
 	return Hash(h), err
 }
 
 // surplus finds what should not be there.
-func (v *verification) surplus(context.Context) error {
+func (v *verification) surplus() error {
 	var found []string
 	err := fs.WalkDir(v.dir, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -332,15 +381,32 @@ func (v *verification) surplus(context.Context) error {
 	return nil
 }
 
-func (v *verification) conclude() {
+// conclude notes where the epoch ends: what the next one goes on from.
+func (v *epochVerification) conclude() {
 	h := ReadHead(v.view)
-	v.report.Entries, v.report.Head = h.Size, h.Last
+	v.said.Entries, v.said.Head = h.Size, h.Last
+	if v.said.Epoch < v.last {
+		v.report.Earlier = append(v.report.Earlier, v.said)
+		return
+	}
+	v.report.EpochReport = v.said
+}
+
+func (v *verification) conclude() {
 	authors := map[BureauNumber]bool{}
-	v.view.Range([]byte{keySession}, func(k, _ []byte) bool {
-		authors[BureauNumber(k[1])<<8|BureauNumber(k[2])] = true
-		return true
-	})
+	for _, prefix := range []byte{keySession, keyEvidence} {
+		v.view.Range([]byte{prefix}, func(k, _ []byte) bool {
+			authors[BureauNumber(k[1])<<8|BureauNumber(k[2])] = true
+			return true
+		})
+	}
 	v.report.Bureaux = len(authors)
+	v.report.Places = map[BureauNumber]string{}
+	for n := range v.g.Bureaux {
+		if place, ok := Relabelled(v.view, n); ok {
+			v.report.Places[n] = place
+		}
+	}
 	RangeAdmissions(v.view, func(x Right, as []LiveAdmission) bool {
 		if x.Kind == Admit {
 			v.report.Admitted++

@@ -10,11 +10,11 @@ import (
 
 // anchors checks every cosigned checkpoint, that the export's own is among them, and that
 // anchored statements say what a witness signed of this chain.
-func (v *verification) anchors(context.Context) error {
+func (v *epochVerification) anchors(context.Context) error {
 	var last anchor
 	for i := 0; ; i++ {
 		name := AnchorFile(i)
-		if _, err := fs.Stat(v.dir, name); errors.Is(err, fs.ErrNotExist) {
+		if _, err := fs.Stat(v.dir, v.prefix+name); errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		b, err := v.read(name, MaxNote)
@@ -23,19 +23,19 @@ func (v *verification) anchors(context.Context) error {
 		}
 		a, err := v.checkAnchor(b)
 		if err != nil {
-			return &Offended{atFile(name), err}
+			return &Offended{v.atFile(name), err}
 		}
 		if a.size < last.size || a.size == last.size && a.seconds < last.seconds || bytes.Equal(a.note, last.note) {
-			return offence(atFile(name), "is not newer than the one before")
+			return offence(v.atFile(name), "is not newer than the one before")
 		}
-		last, v.report.Anchors, v.report.Anchored = a, i+1, a.size
+		last, v.said.Anchors, v.said.Anchored = a, i+1, a.size
 	}
 	if len(v.unanchored) > 0 {
-		return offence(atFile(CheckpointFile), "a witness's cosignature on it stands in no file of %s/", AnchorsDir)
+		return offence(v.atFile(CheckpointFile), "a witness's cosignature on it stands in no file of %s/", AnchorsDir)
 	}
 	for _, a := range v.anchored {
 		if err := v.checkAnchored(a); err != nil {
-			return &Offended{atEntry(a.position), err}
+			return &Offended{v.atEntry(a.position), err}
 		}
 	}
 	return nil
@@ -47,20 +47,16 @@ type anchor struct {
 	note          []byte
 }
 
-func (v *verification) checkAnchor(b []byte) (a anchor, err error) {
+func (v *epochVerification) checkAnchor(b []byte) (a anchor, err error) {
 	c, sigs, err := OpenCheckpoint(b, LogKey(v.origin, v.g.LogKey), v.g.Cosigners())
 	if err != nil {
 		return a, err
 	}
-	if c.Size > v.head.Size || c.Size == 0 {
-		return a, fmt.Errorf("size %d is not 1 to %d", c.Size, v.head.Size)
+	if most := v.mostAnchored(); c.Size > most || c.Size == 0 {
+		return a, fmt.Errorf("size %d is not 1 to %d", c.Size, most)
 	}
-	root, err := v.rootAt(c.Size)
-	if err != nil {
-		return a, fmt.Errorf("tree of %d entries: %w", c.Size, err)
-	}
-	if root != c.Root {
-		return a, fmt.Errorf("shows another history than this export at size %d", c.Size)
+	if err := v.holds(c); err != nil {
+		return a, err
 	}
 	lines := witnessLines(sigs, v.g.Witnesses)
 	if len(lines) == 0 {
@@ -88,23 +84,51 @@ func witnessLines(sigs []Cosignature, witnesses []*NoteKey) map[Cosignature]bool
 	return out
 }
 
-func (v *verification) checkAnchored(a anchoredAt) error {
-	if a.body.Epoch != 0 {
+// mostAnchored is the largest size that can have been anchored. What an epoch lost, beyond the seed
+// of the next, a witness may have seen all the same.
+func (v *epochVerification) mostAnchored() uint64 {
+	if v.said.Epoch < v.last {
+		return MaxEntries
+	}
+	return v.head.Size
+}
+
+// holds says whether a checkpoint is of this epoch's tree; beyond the seed of the next epoch
+// nobody can say.
+func (v *epochVerification) holds(c Checkpoint) error {
+	if c.Size > v.head.Size {
+		return nil
+	}
+	root, err := v.rootAt(c.Size)
+	if err != nil {
+		return fmt.Errorf("tree of %d entries: %w", c.Size, err)
+	}
+	if root != c.Root {
+		return fmt.Errorf("shows another history than this export at size %d", c.Size)
+	}
+	return nil
+}
+
+func (v *epochVerification) checkAnchored(a anchoredAt) error {
+	if a.body.Epoch > v.said.Epoch {
 		return fmt.Errorf("anchored in epoch %d", a.body.Epoch)
 	}
-	if a.body.Size == 0 || a.body.Size > a.position {
+	of, most := v.epochs[a.body.Epoch], uint64(MaxEntries)
+	if of == v {
+		most = a.position
+	}
+	if a.body.Size == 0 || a.body.Size > most {
 		return fmt.Errorf("anchored size %d lies ahead", a.body.Size)
 	}
-	root, err := v.rootAt(a.body.Size)
-	if err != nil {
+	c := Checkpoint{of.origin, a.body.Size, a.body.Root}
+	if err := of.holds(c); err != nil {
 		return err
 	}
-	c := Checkpoint{v.origin, a.body.Size, a.body.Root}
 	for _, w := range v.g.Witnesses {
-		if root == a.body.Root && w.KeyHash() == a.body.Witness && w.Verify([]byte(c.Text()), a.body.noteSignature()) {
+		if w.KeyHash() == a.body.Witness && w.Verify([]byte(c.Text()), a.body.noteSignature()) {
 			v.report.Signatures++
 			return nil
 		}
 	}
-	return errors.New("the anchored checkpoint is not of this chain or not cosigned by a witness")
+	return errors.New("the anchored checkpoint is not cosigned by a witness")
 }

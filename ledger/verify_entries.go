@@ -27,7 +27,7 @@ type checked struct {
 
 // entries streams the bundles: workers decode and check signatures, this
 // goroutine replays the placing in order.
-func (v *verification) entries(ctx context.Context) error {
+func (v *epochVerification) entries(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	workers := max(v.opt.Workers, 1)
 	order, work := make(chan *bundle, 2*workers), make(chan *bundle)
@@ -59,17 +59,17 @@ func (v *verification) entries(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (v *verification) feed(ctx context.Context, order, work chan<- *bundle) {
+func (v *epochVerification) feed(ctx context.Context, order, work chan<- *bundle) {
 	defer close(order)
 	defer close(work)
 	for _, t := range EntryBundles(v.head.Size) {
 		b := &bundle{first: uint64(t.N) * TileWidth, ready: make(chan struct{})}
 		name := TilePath(t)
-		data, err := ReadExported(v.dir, name, TileWidth*(2+MaxEntry))
+		data, err := ReadExported(v.dir, v.prefix+name, TileWidth*(2+MaxEntry))
 		if err != nil {
 			b.err = err
 		} else if b.raw, err = SplitBundle(data, t.W); err != nil {
-			b.err = &Offended{atEntry(b.first + uint64(len(b.raw))), err}
+			b.err = &Offended{v.atEntry(b.first + uint64(len(b.raw))), err}
 		}
 		// Once a worker has the bundle, it is the worker's.
 		last := b.err != nil
@@ -90,18 +90,18 @@ func (v *verification) feed(ctx context.Context, order, work chan<- *bundle) {
 }
 
 // check does all that one entry tells by itself.
-func (v *verification) check(b *bundle) {
+func (v *epochVerification) check(b *bundle) {
 	for i, raw := range b.raw {
 		c, err := v.checkEntry(raw)
 		if err != nil {
-			b.err = &Offended{atEntry(b.first + uint64(i)), err}
+			b.err = &Offended{v.atEntry(b.first + uint64(i)), err}
 			return
 		}
 		b.decoded = append(b.decoded, c)
 	}
 }
 
-func (v *verification) checkEntry(raw []byte) (checked, error) {
+func (v *epochVerification) checkEntry(raw []byte) (checked, error) {
 	e, err := DecodeEntry(raw)
 	if err != nil {
 		return checked{}, err
@@ -119,12 +119,14 @@ func (v *verification) checkEntry(raw []byte) (checked, error) {
 	return c, nil
 }
 
-func (v *verification) replay(b *bundle) error {
+func (v *epochVerification) replay(b *bundle) error {
 	for i, c := range b.decoded {
 		pos := b.first + uint64(i)
-		if err := v.replayEntry(pos, b.raw[i], c); err != nil {
-			return &Offended{atEntry(pos), err}
+		ans, err := v.replayEntry(b.raw[i], c)
+		if err != nil {
+			return &Offended{v.atEntry(pos), err}
 		}
+		v.tell(Reference(v.said.Epoch, pos), c, ans)
 		hs, err := tlog.StoredHashesForRecordHash(int64(pos), tlog.Hash(c.leaf), v.hashes)
 		if err != nil {
 			return fmt.Errorf("tree at entry %d: %w", pos, err)
@@ -135,48 +137,52 @@ func (v *verification) replay(b *bundle) error {
 }
 
 // replayEntry places the entry's batch again and compares the bytes.
-func (v *verification) replayEntry(pos uint64, raw []byte, c checked) error {
-	h := ReadHead(v.view)
-	if c.entry.Position != pos {
-		return fmt.Errorf("says that its position is %d", c.entry.Position)
+func (v *epochVerification) replayEntry(raw []byte, c checked) (Answer, error) {
+	if v.said.Epoch == 0 || len(v.hashes) > 0 || c.entry.Kind != GenesisEntry {
+		_, ans, err := replay(v.g, v.view, c.entry, c.batch, raw)
+		return ans, err
 	}
-	if c.entry.Previous != h.Last {
-		return errors.New("does not follow from the entry before")
+	before := v.epochs[v.said.Epoch-1]
+	seed, err := DecodeSeed(c.entry.Genesis.Seed)
+	if err != nil {
+		return Answer{}, err
 	}
-	if (c.entry.Kind == GenesisEntry) != (pos == 0) {
-		return errors.New("a chain begins with its genesis and has no other")
+	if !bytes.Equal(seed.Checkpoint, before.note) {
+		return Answer{}, fmt.Errorf("the seed is not the checkpoint of %s", EpochDir(before.said.Epoch))
 	}
-	if pos == 0 {
-		if got := Begin(v.g, v.view); !bytes.Equal(got.Encoded, raw) {
-			return errors.New("the genesis is bound to another manifest, roll, commune or epoch")
-		}
-		return nil
+	got, err := BeginEpoch(v.g, v.view, seed, before.head.Root)
+	if err != nil {
+		return Answer{}, err
 	}
-	ans, placed := place(v.g, v.view, c.batch)
-	if len(placed) != 1 {
-		return fmt.Errorf("the batch has no place here (status %d)", ans.Status)
+	if !bytes.Equal(got.Encoded, raw) {
+		return Answer{}, errors.New("the genesis is bound to another manifest, roll or commune, or does not go on from the seed's last entry")
 	}
-	if got := placed[0]; !bytes.Equal(got.Encoded, raw) {
-		return errors.New("its outcome is not the one that the rules give")
-	}
-	v.tell(pos, c, ans)
-	return nil
+	v.report.Signatures += 2
+	return Answer{}, nil
 }
 
-func (v *verification) tell(pos uint64, c checked, ans Answer) {
+func (v *epochVerification) tell(ref uint64, c checked, ans Answer) {
+	if v.opt.Entry != nil {
+		v.opt.Entry(ref, c.entry, c.batch)
+	}
+	if c.batch == nil {
+		return
+	}
 	v.report.Signatures++
 	if c.entry.Kind == EvidenceEntry {
-		v.report.Evidence = append(v.report.Evidence, pos)
+		v.report.Evidence = append(v.report.Evidence, ref)
 		return
 	}
 	for i, s := range c.batch.Statements {
 		v.report.Statements[s.Body.Kind()]++
 		if !ans.Verdicts[i].Clean() {
-			v.report.Conflicts = append(v.report.Conflicts, Conflict{pos, i, s.Body.Kind(), c.batch.Header.Author, ans.Verdicts[i]})
+			v.report.Conflicts = append(v.report.Conflicts, Conflict{ref, i, s.Body.Kind(), c.batch.Header.Author, ans.Verdicts[i]})
 		}
-		// What an author without the office claims is no promise of the ledger.
-		if a, ok := s.Body.(*Anchored); ok && ans.Verdicts[i].Validity == Valid {
-			v.anchored = append(v.anchored, anchoredAt{pos, a})
+		// What an author without the office claims, or one whose statements have no effect, is no
+		// promise of the ledger.
+		if a, ok := s.Body.(*Anchored); ok && ans.Verdicts[i].Validity == Valid && ans.Verdicts[i].Class != Orphaned {
+			_, position := SplitReference(ref)
+			v.anchored = append(v.anchored, anchoredAt{position, a})
 		}
 	}
 }

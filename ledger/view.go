@@ -31,6 +31,13 @@ const (
 	keyParked     = 'p' // author, first sequence -> batch that waits
 	keyRetired    = 'x' // bureau, incarnation -> entry of the amendment
 	keyAmendment  = 'n' // -> number of the last amendment
+	keyEnrolled   = 'k' // bureau, incarnation -> entry of the amendment
+	keyLabel      = 'l' // bureau -> its place by the last amendment
+	keyImported   = 'i' // bureau, incarnation -> entry that says that its media were read
+	keySettled    = 'e' // author -> bit for each incarnation before that it has taken over
+	keyOrphan     = 'o' // author, first sequence of a listed tail -> its end, entry of the listing
+	keyContinued  = 'c' // author -> sequence number from which another session has gone on
+	keyEvidence   = 'g' // author, next sequence, identity -> evidence entry of that batch
 )
 
 // ChainHead is the end of the commune's chain.
@@ -41,6 +48,9 @@ type ChainHead struct {
 	Last  Hash
 	Epoch uint8
 }
+
+// reference names the entry that would come next.
+func (h ChainHead) reference() uint64 { return Reference(h.Epoch, h.Size) }
 
 func viewKey(prefix byte, parts ...[]byte) []byte {
 	k := []byte{prefix}
@@ -95,14 +105,14 @@ type session struct {
 	at uint64
 	// unfenced stands from the session's opening to its end.
 	unfenced bool
-	// closed: evidence against the author stands; a new session is needed.
-	closed bool
 	// continued by another session, whose first entry is at continuedAt.
 	continued   bool
 	continuedAt uint64
 }
 
-func readSession(v View, a Author) (s session, ok bool) {
+// readSession is where the author's chain stands; known says that a batch of it is placed. One that
+// is not may have been gone on from.
+func readSession(v View, a Author) (s session, known bool) {
 	k := viewKey(keySession, authorKey(a))
 	b := v.Get(k)
 	if b == nil {
@@ -110,9 +120,10 @@ func readSession(v View, a Author) (s session, ok bool) {
 	}
 	mustRead(k, b, func(r *reader) {
 		s.Next, s.Previous, s.at = r.u64(), r.hash(), r.u64()
-		s.unfenced, s.closed, s.continued, s.continuedAt = r.flag(), r.flag(), r.flag(), r.u64()
+		// The second flag was a closed session's; none is closed any more.
+		s.unfenced, _, s.continued, s.continuedAt = r.flag(), r.flag(), r.flag(), r.u64()
 	})
-	return s, true
+	return s, s.Next > 0
 }
 
 func putSession(v View, a Author, s session) {
@@ -121,10 +132,46 @@ func putSession(v View, a Author, s session) {
 	b.AddBytes(s.Previous[:])
 	b.AddUint64(s.at)
 	addFlag(b, s.unfenced)
-	addFlag(b, s.closed)
+	addFlag(b, false)
 	addFlag(b, s.continued)
 	b.AddUint64(s.continuedAt)
 	v.Set(viewKey(keySession, authorKey(a)), b.BytesOrPanic())
+}
+
+// continuedFrom is the sequence number from which another session has gone on.
+func continuedFrom(v View, a Author) uint64 {
+	next, _ := readPosition(v, viewKey(keyContinued, authorKey(a)))
+	return next
+}
+
+// covering is the placed batch that has the sequence number.
+func covering(v View, a Author, sequence uint64) (p placedBatch, ok bool) {
+	for first := sequence; sequence-first < MaxStatements; first-- {
+		if p, ok := readBatch(v, a, first); ok {
+			return p, first+uint64(len(p.verdicts)) > sequence
+		}
+		if first == 0 {
+			break
+		}
+	}
+	return placedBatch{}, false
+}
+
+// endingAt is the placed batch whose last statement comes before the sequence number.
+func endingAt(v View, a Author, next uint64) (p placedBatch, ok bool) {
+	if s, known := readSession(v, a); !known || next == 0 || next > s.Next {
+		return placedBatch{}, false
+	}
+	first := next - 1
+	for ; next-first <= MaxStatements; first-- {
+		if p, ok := readBatch(v, a, first); ok {
+			return p, first+uint64(len(p.verdicts)) == next
+		}
+		if first == 0 {
+			break
+		}
+	}
+	return placedBatch{}, false
 }
 
 // placedBatch is where a batch stands.
@@ -185,7 +232,7 @@ func putRecord(v View, n BureauNumber, x Right, rec Record) {
 
 // LiveAdmission is an admission that is neither voided nor annulled.
 type LiveAdmission struct {
-	// Position is the entry that holds it.
+	// Position refers to the entry that holds it (Reference).
 	Position uint64
 	Bureau   BureauNumber
 	ID       StatementID
@@ -236,6 +283,35 @@ func RangeAdmissions(v View, f func(Right, []LiveAdmission) bool) {
 		mustRead(k, b, func(r *reader) { as = r.admissions() })
 		return f(x, as)
 	})
+}
+
+// Retired is the entry (Reference) of the amendment that retired a machine's key: peers refuse its
+// connections and releases.
+func Retired(v View, n BureauNumber, i Incarnation) (at uint64, ok bool) {
+	return readPosition(v, viewKey(keyRetired, machineKey(n, i)))
+}
+
+// Enrolled is the entry (Reference) of the first amendment that enrolled a machine's key. A next
+// incarnation that speaks without one was activated with the code of its sealed envelope.
+func Enrolled(v View, n BureauNumber, i Incarnation) (at uint64, ok bool) {
+	return readPosition(v, viewKey(keyEnrolled, machineKey(n, i)))
+}
+
+// ImportedAt is the entry (Reference) that says that a machine's media were read.
+func ImportedAt(v View, n BureauNumber, i Incarnation) (at uint64, ok bool) {
+	return readPosition(v, viewKey(keyImported, machineKey(n, i)))
+}
+
+// Relabelled is the place that the last amendment gave a bureau.
+func Relabelled(v View, n BureauNumber) (place string, ok bool) {
+	b := v.Get(viewKey(keyLabel, beU16(uint16(n))))
+	return string(b), b != nil
+}
+
+// LastAmendment is the number of the last amendment that took effect, 0 before the first.
+func LastAmendment(v View) uint16 {
+	n, _ := readPosition(v, viewKey(keyAmendment))
+	return uint16(n)
 }
 
 func readPosition(v View, key []byte) (pos uint64, ok bool) {

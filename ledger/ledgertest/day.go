@@ -87,8 +87,20 @@ type Day struct {
 	Entries []ledger.PlacedEntry
 	// Anchors are the cosigned checkpoints so far, oldest first.
 	Anchors [][]byte
+	// Epoch is the one that Entries and Anchors are of.
+	Epoch uint8
 	// hashes is the tree, in x/mod's numbering.
 	hashes storedHashes
+	// earlier are the files of the epochs before, seeds how they went on.
+	earlier map[string][]byte
+	seeds   []pastEpoch
+}
+
+// pastEpoch is an epoch's entries up to the seed of the next.
+type pastEpoch struct {
+	entries []ledger.PlacedEntry
+	seed    *ledger.Seed
+	root    ledger.Hash
 }
 
 // NewDay is a day of 2 bureaux or more with its genesis placed. change may alter the

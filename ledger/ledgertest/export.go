@@ -1,6 +1,7 @@
 package ledgertest
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"strings"
 
@@ -34,21 +35,21 @@ func (d *Day) add(entries ...ledger.PlacedEntry) {
 	}
 }
 
-// Checkpoint is that of the entries so far.
-func (d *Day) Checkpoint() ledger.Checkpoint {
+// Checkpoint is that of the epoch's entries so far.
+func (d *Day) Checkpoint() ledger.Checkpoint { return d.checkpointAt(uint64(len(d.Entries))) }
+
+func (d *Day) checkpointAt(size uint64) ledger.Checkpoint {
 	d.tb.Helper()
-	root, err := tlog.TreeHash(int64(len(d.Entries)), d.hashes)
+	root, err := tlog.TreeHash(int64(size), d.hashes)
 	if err != nil {
 		d.tb.Fatal(err)
 	}
-	return ledger.Checkpoint{Origin: d.Group.Origin(0), Size: uint64(len(d.Entries)), Root: ledger.Hash(root)}
+	return ledger.Checkpoint{Origin: d.Group.Origin(d.Epoch), Size: size, Root: ledger.Hash(root)}
 }
 
-// Anchor signs the checkpoint, has every bureau and the witness cosign it, and keeps it.
-// It returns what the principal bureau states of it.
-func (d *Day) Anchor() *ledger.Anchored {
+// cosigned is the checkpoint's note with every bureau's line.
+func (d *Day) cosigned(c ledger.Checkpoint, seconds uint64) []byte {
 	d.tb.Helper()
-	c, seconds := d.Checkpoint(), uint64(Opens/1000)+uint64(len(d.Entries))
 	note, err := ledger.SignCheckpoint(c, Key("log"))
 	if err != nil {
 		d.tb.Fatal(err)
@@ -57,48 +58,107 @@ func (d *Day) Anchor() *ledger.Anchored {
 	for _, b := range d.Manifest.Communes[0].Bureaux[:min(len(d.Manifest.Communes[0].Bureaux), ledger.MaxCosignatures-1)] {
 		lines += ledger.Cosign(c, d.Group.CosignerName(b.Number), Key(CosignerName(b.Number, 0)), seconds)
 	}
-	note = append(note, lines+ledger.Cosign(c, WitnessName, Key("witness"), seconds)...)
+	return append(note, lines...)
+}
+
+// Anchor signs the checkpoint, has every bureau and the witness cosign it, and keeps it.
+// It returns what the principal bureau states of it.
+func (d *Day) Anchor() *ledger.Anchored {
+	d.tb.Helper()
+	c, seconds := d.Checkpoint(), uint64(Opens/1000)+uint64(len(d.Entries))
+	note := append(d.cosigned(c, seconds), ledger.Cosign(c, WitnessName, Key("witness"), seconds)...)
 	d.Anchors = append(d.Anchors, note)
 	_, sigs, err := ledger.OpenCheckpoint(note, ledger.LogKey(c.Origin, d.Group.LogKey), d.Group.Cosigners())
 	if err != nil {
 		d.tb.Fatal(err)
 	}
 	last := sigs[len(sigs)-1]
-	return &ledger.Anchored{Size: c.Size, Root: c.Root, Witness: last.KeyHash, Cosigned: last.Seconds, Signature: last.Signature}
+	return &ledger.Anchored{Epoch: d.Epoch, Size: c.Size, Root: c.Root, Witness: last.KeyHash, Cosigned: last.Seconds, Signature: last.Signature}
 }
 
 // Export is the day's files by name, after an anchor of all entries.
 func (d *Day) Export() map[string][]byte {
 	d.tb.Helper()
 	d.Anchor()
-	g, size := d.Group, uint64(len(d.Entries))
+	files := map[string][]byte{ledger.ManifestFile: d.File, ledger.RollFile: d.Roll.Encode()}
+	d.files(files, "", uint64(len(d.Entries)), d.Anchors[len(d.Anchors)-1])
+	for name, b := range d.earlier {
+		files[name] = b
+	}
+	return files
+}
+
+// files adds those of the epoch up to a size, behind a prefix.
+func (d *Day) files(files map[string][]byte, prefix string, size uint64, checkpoint []byte) {
+	d.tb.Helper()
+	g := d.Group
 	var witnesses strings.Builder
 	for _, w := range g.Witnesses {
 		witnesses.WriteString(w.VKey() + "\n")
 	}
-	files := map[string][]byte{
-		ledger.ManifestFile: d.File, ledger.RollFile: d.Roll.Encode(), ledger.OriginFile: []byte(g.Origin(0) + "\n"),
-		ledger.CheckpointFile: d.Anchors[len(d.Anchors)-1], ledger.LogVKeyFile: []byte(ledger.LogVKey(g.Origin(0), g.LogKey) + "\n"),
-		ledger.WitnessFile: []byte(witnesses.String()),
-	}
+	files[prefix+ledger.OriginFile] = []byte(g.Origin(d.Epoch) + "\n")
+	files[prefix+ledger.CheckpointFile] = checkpoint
+	files[prefix+ledger.LogVKeyFile] = []byte(ledger.LogVKey(g.Origin(d.Epoch), g.LogKey) + "\n")
+	files[prefix+ledger.WitnessFile] = []byte(witnesses.String())
 	for i, a := range d.Anchors {
-		files[ledger.AnchorFile(i)] = a
+		files[prefix+ledger.AnchorFile(i)] = a
 	}
 	for _, t := range ledger.HashTiles(size) {
 		data, err := tlog.ReadTileData(t, d.hashes)
 		if err != nil {
 			d.tb.Fatal(err)
 		}
-		files[ledger.TilePath(t)] = data
+		files[prefix+ledger.TilePath(t)] = data
 	}
 	for _, t := range ledger.EntryBundles(size) {
 		var data []byte
 		for _, e := range d.Entries[t.N*ledger.TileWidth:][:t.W] {
 			data = ledger.AppendToBundle(data, e.Encoded)
 		}
-		files[ledger.TilePath(t)] = data
+		files[prefix+ledger.TilePath(t)] = data
 	}
-	return files
+}
+
+// Seed is one of the epoch's first entries, signed by both signatories.
+func (d *Day) Seed(size uint64) *ledger.Seed {
+	d.tb.Helper()
+	s := &ledger.Seed{Checkpoint: d.cosigned(d.checkpointAt(size), uint64(Opens/1000)), Signers: [2]uint16{1, 2}}
+	msg := s.SignedBytes(d.Group.Manifest, d.Group.Commune, d.Epoch+1)
+	copy(s.Signatures[0][:], ed25519.Sign(Key("signatory 1"), msg))
+	copy(s.Signatures[1][:], ed25519.Sign(Key("signatory 2"), msg))
+	return s
+}
+
+// EarlierEntries are those of an epoch before, up to the seed of the next.
+func (d *Day) EarlierEntries(epoch uint8) []ledger.PlacedEntry { return d.seeds[epoch].entries }
+
+// Recover begins the next epoch from the first entries of this one; those behind are lost.
+func (d *Day) Recover(size uint64) {
+	d.tb.Helper()
+	seed, root := d.Seed(size), d.checkpointAt(size).Root
+	if d.earlier == nil {
+		d.earlier = map[string][]byte{}
+	}
+	d.files(d.earlier, ledger.EpochDir(d.Epoch)+"/", size, seed.Checkpoint)
+	d.seeds = append(d.seeds, pastEpoch{d.Entries[:size], seed, root})
+	d.View = ledger.NewMemoryView()
+	for i, p := range d.seeds {
+		for j, e := range p.entries {
+			if j == 0 && i > 0 {
+				continue
+			}
+			if _, err := ledger.Replay(d.Group, d.View, e.Encoded); err != nil {
+				d.tb.Fatalf("epoch %d entry %d: %v", i, j, err)
+			}
+		}
+		genesis, err := ledger.BeginEpoch(d.Group, d.View, p.seed, p.root)
+		if err != nil {
+			d.tb.Fatal(err)
+		}
+		d.Entries, d.hashes = nil, nil
+		d.add(genesis)
+	}
+	d.Epoch, d.Anchors = d.Epoch+1, nil
 }
 
 // Full is a day of three bureaux that has a statement of nearly every kind, a proxy, an away
@@ -146,7 +206,9 @@ func (d *Day) Rewrite(change func(*ledger.Entry)) {
 		if err != nil {
 			d.tb.Fatal(err)
 		}
-		e.Previous = last
+		if e.Position > 0 {
+			e.Previous = last
+		}
 		change(e)
 		encoded, err := e.Encode()
 		if err != nil {

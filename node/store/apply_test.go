@@ -58,7 +58,7 @@ func TestScriptHasEveryKindOfAnswer(t *testing.T) {
 	}
 	for _, want := range []string{
 		fmt.Sprint(ledger.Placed, 0), fmt.Sprint(ledger.Parked, 0), fmt.Sprint(ledger.Contradicted, 0),
-		fmt.Sprint(ledger.Rejected, ledger.Malformed), fmt.Sprint(ledger.Rejected, ledger.NotSigned), fmt.Sprint(ledger.Rejected, ledger.SessionClosed),
+		fmt.Sprint(ledger.Rejected, ledger.Malformed), fmt.Sprint(ledger.Rejected, ledger.NotSigned),
 		ledger.Accepted.String(), ledger.AlreadyAdmittedClass.String(), ledger.Forked.String(),
 	} {
 		if seen[want] == 0 {
