@@ -233,6 +233,7 @@ func counted(at [members]condition, usable []int) []int {
 // Every combination of what may be at the three places opens with what the rules say,
 // or is refused in one line that names each medium that does not count.
 func TestEveryCombinationOfMediaOpensRightlyOrIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, hardware := range []bool{true, false} {
 		s := newSpecimens(t, hardware)
 		tried, opened, ofBasic := 0, 0, 0

@@ -228,6 +228,7 @@ func (r *run) each() (images int, offences []string) {
 }
 
 func TestNoPowerCutLosesWhatWasAcknowledged(t *testing.T) {
+	t.Parallel()
 	slow := []int{2}
 	if *full {
 		slow = []int{0, 1, 2}
@@ -246,6 +247,7 @@ func TestNoPowerCutLosesWhatWasAcknowledged(t *testing.T) {
 
 // The opening after a cut is cut too, everywhere.
 func TestNoPowerCutDuringAnOpeningLosesWhatWasAcknowledged(t *testing.T) {
+	t.Parallel()
 	r := newRun(t, 30)
 	r.session(2, 0, 1, 2)
 	r.session(2, 0, 1)
@@ -283,6 +285,7 @@ func TestNoPowerCutDuringAnOpeningLosesWhatWasAcknowledged(t *testing.T) {
 // The enumeration proves something only if it catches a journal that takes a record for
 // durable too early: here the fsyncs of one member, or of two, have no effect.
 func TestAMissingFsyncWouldBeCaught(t *testing.T) {
+	t.Parallel()
 	for _, lying := range [][]int{{1}, {0, 1}} {
 		r := newRun(t, 31)
 		r.session(2, 0, 1)
@@ -299,6 +302,7 @@ func TestAMissingFsyncWouldBeCaught(t *testing.T) {
 
 // A random life: media come and go, and every session ends in a power cut somewhere.
 func TestManyPowerCutsInARowLoseNothing(t *testing.T) {
+	t.Parallel()
 	orphans := 0
 	for seed := range byte(12) {
 		rnd := rand.New(rand.NewChaCha8([32]byte{seed, 1}))

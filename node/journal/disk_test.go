@@ -27,7 +27,7 @@ type disks struct {
 	gone   [drives]bool // the directory is not there
 	// readOnly refuses to open anything for writing.
 	readOnly bool
-	log    []op
+	log      []op
 	// base is what the disks held before the log, nil for nothing.
 	base *disks
 }

@@ -278,6 +278,7 @@ func TestNothingIsWrittenOnAMediumAfterItsFault(t *testing.T) {
 // A third medium that hangs costs nobody anything: it goes on behind, up to its bound, and is
 // then given up; memory is bounded with it.
 func TestAMediumThatHangsIsGivenUpAtItsBound(t *testing.T) {
+	t.Parallel()
 	const hanging = 1
 	d, o := onDisks(t, 74)
 	j := reopen(t, o)

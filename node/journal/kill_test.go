@@ -118,6 +118,7 @@ func appendUntilKilled(dirs []string) error {
 
 // A program that is killed in the middle of its work: whatever it had said was durable is there.
 func TestKillLosesNothingThatWasAcknowledged(t *testing.T) {
+	t.Parallel()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -148,6 +149,7 @@ func TestKillLosesNothingThatWasAcknowledged(t *testing.T) {
 
 // A program that is killed while a medium is taken up or replaced, in the middle of its work.
 func TestKillWhileMediaChangeLosesNothing(t *testing.T) {
+	t.Parallel()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -149,6 +149,7 @@ func (l *life) generation(medium int) uint32 {
 }
 
 func TestALifeOfMediaThatComeGoAndAreReplacedLosesNothing(t *testing.T) {
+	t.Parallel()
 	attached, replaced, halfWays := 0, 0, 0
 	seeds := byte(8)
 	if *full {

@@ -123,6 +123,7 @@ var broken = []struct {
 }
 
 func TestAMediumThatDoesNotCountIsNamedAndLeftAlone(t *testing.T) {
+	t.Parallel()
 	for k, c := range broken {
 		for _, place := range []int{k % members, (k + 1) % members} {
 			o := used(t, 60)
@@ -162,6 +163,7 @@ func TestAMediumThatDoesNotCountIsNamedAndLeftAlone(t *testing.T) {
 }
 
 func TestFewerThanTwoMediaDoNotOpen(t *testing.T) {
+	t.Parallel()
 	for _, c := range broken {
 		o := only(used(t, 61), 0, 2)
 		c.breaks(t, &o, 2)
@@ -279,6 +281,7 @@ func TestCreateRefusesAMediumInUseAndWritesNothing(t *testing.T) {
 }
 
 func TestADamagedByteIsFoundAndTheOthersAreTaken(t *testing.T) {
+	t.Parallel()
 	o := only(used(t, 66), 0, 1)
 	name := filepath.Join(o.Media[1].Path, recordsFile)
 	good, err := os.ReadFile(name)

@@ -274,6 +274,7 @@ func replacing(t *testing.T, seed byte, member int, good bool) *run {
 // A power cut anywhere while a medium is replaced leaves a set that opens with its survivors, in the
 // old generation or the new one, and never one in which both the old and the new medium count.
 func TestNoPowerCutDuringAReplacementLosesTheSet(t *testing.T) {
+	t.Parallel()
 	images, again := 0, 0
 	for member := range members {
 		for _, good := range []bool{true, false} {
@@ -365,6 +366,7 @@ func (r *run) replacesAgain(d *disks, member, a, b int) (offence string) {
 
 // A medium comes back while the bureau works, and the power goes at any moment of it.
 func TestNoPowerCutDuringAnAttachLosesWhatWasAcknowledged(t *testing.T) {
+	t.Parallel()
 	images := 0
 	for m := range members {
 		if !*full && m != 1 {
