@@ -19,10 +19,11 @@ var plan = map[string][]string{
 	"node/journal":           {"ledger", "ledger/election"},
 	"node/register":          {"ledger", "ledger/election"},
 	"node/anchor":            {"ledger", "ledger/election"},
+	"node/heads":             {"ledger"},
 	"node/anchor/anchortest": {"ledger", "ledger/election"},
 	"node/pollbook":          {"ledger", "ledger/rights", "ledger/election", "node/register", "node/journal"},
 	"node": {
-		"consensus", "ledger", "ledger/rights", "ledger/election", "node/anchor", "node/journal", "node/pollbook", "node/register",
+		"consensus", "ledger", "ledger/rights", "ledger/election", "node/anchor", "node/heads", "node/journal", "node/pollbook", "node/register",
 		"node/store", "transport",
 	},
 
