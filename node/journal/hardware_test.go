@@ -25,6 +25,7 @@ func machine() fstest.MapFS {
 			"40 22 8:17 / /media/KEY\\040ONE rw,nosuid shared:9 - vfat /dev/sdb1 rw",
 			"41 22 8:33 / /media/key2 rw shared:10 - vfat /dev/sdc1 rw",
 			"42 22 253:0 / /srv rw - ext4 /dev/mapper/vault rw",
+			"39 43 253:0 / /pool/deep rw - ext4 /dev/mapper/vault rw",
 			"43 22 0:45 / /pool rw - btrfs /dev/sdb1 rw",
 			"44 22 0:46 / /tmp rw - tmpfs tmpfs rw",
 			"45 22 7:0 / /loop rw - ext4 /dev/loop0 rw",
@@ -65,6 +66,7 @@ func TestAStickIsKnownByItsSerialNumber(t *testing.T) {
 		"/media/KEY ONE":           stick,
 		"/media/KEY ONE/pointage/": stick,
 		"/pool/a":                  stick, // hides its device's number
+		"/pool/deep/x":             "disk eui.0025385",
 		"/over":                    stick, // mounted over another
 		"/media/key2":              "",    // its serial number says nothing, and its marks are its model's
 		"/var/lib/pointage":        "disk eui.0025385",

@@ -314,8 +314,11 @@ func TestTheNextIncarnationIsUnfencedUntilItIsSettled(t *testing.T) {
 		t.Error("a session became fenced while it was at work")
 	}
 	attach(t, j, 2)
-	if err := j.Settle(context.Background(), history1(t, old, h.o, 0, 1)); err != nil { // again, and nothing twice
+	if err := j.Settle(context.Background(), history1(t, old, h.o, 0, 1)); err != nil {
 		t.Fatal(err)
+	}
+	if got := countsIn(t, j.Inherited); !slices.Equal(got, []int{0, 1, 2, 3, 4}) {
+		t.Errorf("settled again, it inherited %v", got)
 	}
 	closed(t, j)
 	for _, places := range anyTwo {
@@ -332,6 +335,25 @@ func TestTheNextIncarnationIsUnfencedUntilItIsSettled(t *testing.T) {
 		wellChained(t, j, h.o.Group)
 		closed(t, j)
 	}
+}
+
+// Only batches of incarnations before are inherited: another one there is not this program's work.
+func TestABatchThatIsNotInheritedDoesNotPassForIt(t *testing.T) {
+	h := newHand(t, 218)
+	h.session(nil, 1, 1, all3, all3)
+	files := h.d.read(t, 2)
+	x := history1(t, h.d, h.o, 0, 1)
+	own, err := load(x.readers, x.h.chain[0].held.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.d.set(2, withRecord(t, h, files, own.encode(inheritedRecord)))
+	j := reopen(t, h.o)
+	var problem *MediumError
+	if !errors.As(j.Status()[2].Fault, &problem) || problem.Problem != Damaged {
+		t.Errorf("status %+v", j.Status()[2])
+	}
+	closed(t, j)
 }
 
 // The third incarnation needs both before it, and may have the first from the second's media.
