@@ -312,7 +312,7 @@ func TestCarryRightMovesAsTheAdmitRightDoes(t *testing.T) {
 func TestUnknownMessageIsNoEvent(t *testing.T) {
 	for k := range MessageKind(255) {
 		e := Message{Kind: k}.Event()
-		if known := k >= RequestMessage && k <= ReturnMessage; known != (e != nil) {
+		if known := k >= RequestMessage && k <= ProxyRequestMessage; known != (e != nil) {
 			t.Errorf("message of kind %d is %T", k, e)
 		}
 	}

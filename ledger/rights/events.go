@@ -18,6 +18,10 @@ type (
 		Ask
 		Reason uint8
 	}
+	// AskProxy: an elector stands at the table with another's proxy (StepPair). The two are
+	// different electors on the roll, the form is one that a statement can hold; the nonces are
+	// the step's to fill in.
+	AskProxy struct{ Proxy *ledger.ProxyAdmission }
 	// Leave: nobody waits for the release any longer.
 	Leave struct{}
 	// Undo: take the admission back before the light.
@@ -55,8 +59,12 @@ type (
 // Events from other bureaux. Extracts come encoded and unverified: what they must be
 // is judged in Step.
 type (
-	// Requested: another bureau asks for the right.
-	Requested struct{ By ledger.BureauNumber }
+	// Requested: another bureau asks for the right; for a proxy, which may move it under every
+	// policy.
+	Requested struct {
+		By    ledger.BureauNumber
+		Proxy bool
+	}
 	// Arrived: a release.
 	Arrived struct{ Extract []byte }
 	// Denied: the home bureau's proof that it has no right to give.
@@ -67,6 +75,7 @@ type (
 
 func (Ask) event()            {}
 func (AskProvisional) event() {}
+func (AskProxy) event()       {}
 func (Leave) event()          {}
 func (Undo) event()           {}
 func (Annul) event()          {}
@@ -104,6 +113,8 @@ type (
 		Answers Acts
 		// Refusal is ledger.NotRefused for the green light, and for a correction that was done.
 		Refusal ledger.Refusal
+		// Of is which of a proxy's two rights it was refused for; 0 where there is but one.
+		Of ledger.RightKind
 		// At is the bureau where the elector was admitted or where the right
 		// lies, 0 when unknown.
 		At ledger.BureauNumber
@@ -121,10 +132,11 @@ type (
 // Acts is a set of what desks ask for.
 type Acts uint8
 
-// The acts: Ask and AskProvisional; Undo and Annul.
+// The acts: Ask and AskProvisional; Undo and Annul; AskProxy.
 const (
 	CheckIn    Acts = 1
 	Correction Acts = 2
+	ByProxy    Acts = 4
 )
 
 func (Write) effect()      {}
@@ -144,13 +156,15 @@ const (
 	ReleaseMessage MessageKind = 2
 	DenyMessage    MessageKind = 3
 	ReturnMessage  MessageKind = 4
+	// ProxyRequestMessage asks for a right that a proxy needs.
+	ProxyRequestMessage MessageKind = 5
 )
 
 // Message is idempotent and may be relayed by anyone: what matters in it is signed.
 type Message struct {
 	Kind  MessageKind
 	Right ledger.Right
-	// By is the bureau that asks, for a request.
+	// By is the bureau that asks, for a request of either kind.
 	By ledger.BureauNumber
 	// Extract proves the others.
 	Extract []byte
@@ -160,7 +174,9 @@ type Message struct {
 func (m Message) Event() Event {
 	switch m.Kind {
 	case RequestMessage:
-		return Requested{m.By}
+		return Requested{By: m.By}
+	case ProxyRequestMessage:
+		return Requested{By: m.By, Proxy: true}
 	case ReleaseMessage:
 		return Arrived{m.Extract}
 	case DenyMessage:

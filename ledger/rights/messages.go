@@ -4,7 +4,11 @@ import "pointage/ledger"
 
 // requested answers another bureau that asks for a right that is at home here.
 func (c *Context) requested(s State, e Requested) (State, []Effect) {
-	if !c.atHome() || !c.Away || e.By == c.Standing.Author.Bureau || c.Group.Bureaux[e.By] == nil || c.Standing.Unfenced {
+	lent := c.Away || e.Proxy || c.Right.Kind == ledger.Carry
+	if !c.atHome() || !lent || e.By == c.Standing.Author.Bureau || c.Group.Bureaux[e.By] == nil || c.Standing.Unfenced {
+		return s, nil
+	}
+	if s.Desk == Joining { // taken; whoever asks waits, and asks again
 		return s, nil
 	}
 	if s.Pending != nil {
@@ -12,6 +16,10 @@ func (c *Context) requested(s State, e Requested) (State, []Effect) {
 	}
 	again := s.Record.State == ledger.Released && s.Record.To == e.By
 	give := s.Record.State == ledger.Own || !c.holds(r12) && s.Record.State == ledger.Released
+	proof := s.Proof
+	if s.Beside.Extract != nil {
+		give, proof = false, s.Beside.Extract
+	}
 	switch {
 	case again:
 		return s, []Effect{c.sendRelease(s)}
@@ -20,7 +28,7 @@ func (c *Context) requested(s State, e Requested) (State, []Effect) {
 	case give: // R7
 		return c.write(s, &ledger.Release{Right: c.Right, Nonce: s.Record.Nonce, To: e.By})
 	}
-	return s, []Effect{Send{e.By, Message{Kind: DenyMessage, Right: c.Right, Extract: s.Proof}}}
+	return s, []Effect{Send{e.By, Message{Kind: DenyMessage, Right: c.Right, Extract: proof}}}
 }
 
 // arrived takes a release: to hold it, or, when nobody waits any longer, to return it.
@@ -85,7 +93,7 @@ func (c *Context) denied(s State, e Denied) (State, []Effect) {
 		}
 	case *ledger.ProxyAdmission:
 		if b.Principal == c.Right.Elector && c.Right.Kind == ledger.Admit || b.Holder == c.Right.Elector && c.Right.Kind == ledger.Carry {
-			return c.refuseAsking(s, ledger.AlreadyAdmitted, c.Home, e.Extract)
+			return c.refuseAsking(s, c.spent(), c.Home, e.Extract)
 		}
 	case *ledger.Release:
 		if b.Right == c.Right && b.To != c.Standing.Author.Bureau {

@@ -46,6 +46,8 @@ const (
 	Awaiting
 	// Voiding: the admission is being taken back before the light.
 	Voiding
+	// Joining: the right is here for a proxy, whose other right is not yet.
+	Joining
 )
 
 // State is all that one bureau knows of one right. What is durable is in the bureau's
@@ -71,6 +73,18 @@ type State struct {
 	Desk    Desk
 	// Asked is what the desk said, while it waits.
 	Asked Ask
+	// Pair is the proxy that takes this right or has used it; nil when there is none.
+	Pair *ledger.ProxyAdmission
+	// Beside is a provisional admission of an incarnation that did not know what its
+	// predecessor's chain says of the right (Record): until it is undone nobody else is admitted
+	// by the right here, nor is it given away.
+	Beside Beside
+}
+
+// Beside is a statement that stands beside the chain: its name and its extract, nil for none.
+type Beside struct {
+	ID      ledger.StatementID
+	Extract []byte
 }
 
 // Start is the state of a right of which the bureau's chain says nothing.
@@ -79,12 +93,22 @@ func (c *Context) Start() State { return State{Record: ledger.InitialRecord(c.at
 // Recover replays one durable statement of the bureau's own chain into the state (R13). Every
 // admission that is not undone counts as handed over. A statement that does not follow
 // is an error of the chain's, reported by its validity.
+//
+// A settled incarnation replays its predecessor's chain first. Where that has used or released what
+// the unfenced one admitted provisionally without knowing, the provisional admission does not
+// follow from it and is kept beside it.
 func (c *Context) Recover(s State, id ledger.StatementID, body ledger.Body, extract []byte) (State, ledger.Validity) {
 	if !c.holds(r13) {
 		return s, ledger.Valid
 	}
 	st := c.Standing
 	st.Author.Session = id.Session
+	// It is judged as of its own session, whose incarnation may have been unfenced then.
+	_, provisional := body.(*ledger.Provisional)
+	st.Unfenced = provisional && st.Author.Incarnation > 0
+	if c.beside(&s, id, body, extract) {
+		return s, ledger.Valid
+	}
 	rec, why := c.after(s, st, id, body)
 	if why != ledger.Valid {
 		return s, why
@@ -94,10 +118,38 @@ func (c *Context) Recover(s State, id ledger.StatementID, body ledger.Body, extr
 	return s, ledger.Valid
 }
 
+// beside keeps a provisional admission that does not follow from the predecessor's chain, or undoes it.
+func (c *Context) beside(s *State, id ledger.StatementID, body ledger.Body, extract []byte) bool {
+	undone := ledger.StatementID{}
+	switch b := body.(type) {
+	case *ledger.Provisional:
+		if c.Standing.Author.Incarnation == 0 || s.Record.State != ledger.Admitted && s.Record.State != ledger.Released && s.Record.State != ledger.Held {
+			return false
+		}
+		s.Beside = Beside{id, extract}
+		return true
+	case *ledger.Void:
+		undone = ledger.StatementID{Session: id.Session, Sequence: b.Sequence}
+	case *ledger.Annulment:
+		undone = b.Record
+	default:
+		return false
+	}
+	if s.Beside.Extract == nil || s.Beside.ID != undone {
+		return false
+	}
+	s.Beside = Beside{}
+	return true
+}
+
 // settle takes over a record and the extracts that belong to it.
 func (c *Context) settle(s State, rec ledger.Record, body ledger.Body, extract []byte) State {
 	s.Record, s.Proof = rec, extract
 	switch b := body.(type) {
+	case *ledger.ProxyAdmission:
+		s.Pair = b
+	case *ledger.Void, *ledger.Annulment:
+		s.Pair = nil
 	case *ledger.Hold:
 		s.Release = b.Release
 	case *ledger.Return:

@@ -2,8 +2,8 @@ package rights
 
 import "pointage/ledger"
 
-// rules is a set of the protocol's rules R1 to R17 (node/DESIGN.md), as far as they live in
-// this package. The rules that are not here hold by the media.
+// rules is a set of the protocol's rules R1 to R17 (node/DESIGN.md), and of proxies, as far as they live
+// in this package. The rules that are not here hold by the media.
 type rules uint32
 
 // The rules.
@@ -23,6 +23,12 @@ const (
 	r15
 	r16
 	r17
+	// proxyOrder: the two rights of a proxy are taken in an order that is the same everywhere.
+	proxyOrder
+	// proxyBack: when one of them can't be had the other goes back.
+	proxyBack
+	// proxyBoth: both must be here before one statement uses them.
+	proxyBoth
 )
 
 // holds says that all of these rules are in force; they always are, but for the tests
@@ -31,6 +37,17 @@ func (c *Context) holds(r rules) bool { return c.dropped&r == 0 }
 
 // hasty says that the light was lit before its statement was durable.
 func (c *Context) hasty() bool { return !c.holds(r1) || !c.holds(r14) && !c.atHome() }
+
+// alone uses the right that is here without the other; no bureau does.
+func (p *pair) alone(second int) bool {
+	s := &p.s[second]
+	if p.c[second].holds(proxyBoth) || s.Desk != Idle || s.Pending != nil {
+		return false
+	}
+	s.Pair = p.s[1-second].Pair
+	p.use()
+	return true
+}
 
 // after is the ledger's judgement of a statement.
 func (c *Context) after(s State, st ledger.Standing, id ledger.StatementID, body ledger.Body) (ledger.Record, ledger.Validity) {
@@ -50,7 +67,7 @@ func (c *Context) write(s State, b ledger.Body) (State, []Effect) {
 		return s, out
 	}
 	switch b := b.(type) {
-	case *ledger.Admission:
+	case *ledger.Admission, *ledger.ProxyAdmission:
 		if !c.holds(r1) {
 			out = append(out, c.green(s, false))
 		}

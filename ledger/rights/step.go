@@ -6,8 +6,16 @@ import (
 	"pointage/ledger"
 )
 
-// Step is the protocol. It neither keeps nor changes what it is given.
+// Step is the protocol. It neither keeps nor changes what it is given. A right that a proxy takes
+// or has used (State.Other) goes through StepPair, with the other one.
 func Step(c *Context, s State, e Event) (State, []Effect) {
+	if s.Pair != nil {
+		panic(fmt.Sprintf("event %T for one right of a proxy alone", e))
+	}
+	return c.step(s, e)
+}
+
+func (c *Context) step(s State, e Event) (State, []Effect) {
 	switch e := e.(type) {
 	case Ask:
 		return c.ask(s, e)
@@ -72,16 +80,36 @@ func (c *Context) ask(s State, e Ask) (State, []Effect) {
 	s.Asked = e
 	if s.Record.State == ledger.None {
 		s.Desk = Asking
-		return s, []Effect{Send{c.Home, Message{Kind: RequestMessage, Right: c.Right, By: c.Standing.Author.Bureau}}}
+		return s, []Effect{c.Request(s)}
 	}
 	return c.admit(s)
 }
 
+// Request is what asks the home bureau for a right, as often as the desk waits for it.
+func (c *Context) Request(s State) Send {
+	kind := RequestMessage
+	if s.Pair != nil {
+		kind = ProxyRequestMessage
+	}
+	return Send{c.Home, Message{Kind: kind, Right: c.Right, By: c.Standing.Author.Bureau}}
+}
+
+// spent is the refusal of a right that was used.
+func (c *Context) spent() ledger.Refusal {
+	if c.Right.Kind == ledger.Carry {
+		return ledger.ProxyAlreadyHeld
+	}
+	return ledger.AlreadyAdmitted
+}
+
 // gone says why this bureau can admit nobody by the right any longer, and where it went.
 func (c *Context) gone(s State) (ledger.Refusal, ledger.BureauNumber) {
+	if s.Beside.Extract != nil {
+		return c.spent(), c.Standing.Author.Bureau
+	}
 	switch s.Record.State {
 	case ledger.Admitted, ledger.Provisioned:
-		return ledger.AlreadyAdmitted, c.Standing.Author.Bureau
+		return c.spent(), c.Standing.Author.Bureau
 	case ledger.Released: // R8: home honours its own release
 		if c.holds(r8) {
 			return ledger.ReleasedElsewhere, s.Record.To
@@ -157,7 +185,7 @@ func (c *Context) leave(s State) (State, []Effect) {
 // giveBack begins the return of a held right; only what was not used goes back (R16).
 func (c *Context) giveBack(s State) (State, []Effect) {
 	held := s.Record.State == ledger.Held || !c.holds(r16) && s.Record.State == ledger.Admitted && !c.atHome()
-	if !held || c.Standing.Unfenced {
+	if !held || c.Standing.Unfenced || s.Beside.Extract != nil {
 		return s, nil
 	}
 	return c.write(s, &ledger.Return{Right: c.Right, Nonce: s.Record.Nonce, Release: s.Release})
@@ -176,7 +204,7 @@ func (c *Context) undo(s State, e Undo) (State, []Effect) {
 // can't be (R17).
 func (c *Context) void(s State, reason uint8) (State, []Effect) {
 	s.Desk = Voiding
-	return c.write(s, &ledger.Void{Sequence: s.Record.By.Sequence, Rights: []ledger.Right{c.Right}, Reason: reason})
+	return c.write(s, &ledger.Void{Sequence: s.Record.By.Sequence, Rights: c.used(s), Reason: reason})
 }
 
 func (c *Context) annul(s State, e Annul) (State, []Effect) {
@@ -187,14 +215,22 @@ func (c *Context) annul(s State, e Annul) (State, []Effect) {
 		return s, []Effect{Defer{e}}
 	}
 	used := s.Record.State == ledger.Admitted || s.Record.State == ledger.Provisioned
-	if !used || !s.Handed || s.Record.Proxy {
+	if !used || !s.Handed {
 		return s, []Effect{Tell{Refusal: ledger.NothingToCorrect, Answers: Correction}}
 	}
 	a := e.Attesters
 	if a[0] > a[1] {
 		a[0], a[1] = a[1], a[0]
 	}
-	return c.write(s, &ledger.Annulment{Record: s.Record.By, Rights: []ledger.Right{c.Right}, Reason: e.Reason, Attesters: a})
+	return c.write(s, &ledger.Annulment{Record: s.Record.By, Rights: c.used(s), Reason: e.Reason, Attesters: a})
+}
+
+// used are the rights that the admission in the record used, which only go back together.
+func (c *Context) used(s State) []ledger.Right {
+	if s.Record.Proxy {
+		return ledger.Touches(s.Pair)
+	}
+	return []ledger.Right{c.Right}
 }
 
 // written goes on from a statement that is durable now: only here are
@@ -211,7 +247,7 @@ func (c *Context) written(s State, e Written) (State, []Effect) {
 	s.Pending = nil
 	s = c.settle(s, rec, body, e.Extract)
 	switch b := body.(type) {
-	case *ledger.Admission, *ledger.Provisional: // R1
+	case *ledger.Admission, *ledger.ProxyAdmission, *ledger.Provisional: // R1
 		if c.hasty() {
 			s.Desk, s.Handed = Idle, true
 			return s, nil
@@ -221,10 +257,14 @@ func (c *Context) written(s State, e Written) (State, []Effect) {
 	case *ledger.Release: // R2
 		return s, []Effect{c.sendRelease(s)}
 	case *ledger.Hold: // R14
-		if s.Desk == Asking {
-			return c.admit(s)
+		switch {
+		case s.Desk != Asking:
+			return c.giveBack(s)
+		case s.Pair != nil:
+			s.Desk = Joining
+			return s, nil
 		}
-		return c.giveBack(s)
+		return c.admit(s)
 	case *ledger.Return: // R5
 		return s, []Effect{c.sendReturn(e.Extract)}
 	case *ledger.Void:

@@ -1,0 +1,450 @@
+package rights
+
+import (
+	"fmt"
+
+	"pointage/ledger"
+)
+
+// bounds make the space finite, and say what it is about.
+type bounds struct {
+	name    string
+	bureaux int
+	rights  []boundRight
+	// proxies are pairs of rights, principal's and holder's, that desks ask for; with any, all
+	// the rights at a bureau are one unit.
+	proxies [][2]int
+	// How often each may happen in all; releases counts for each right.
+	releases, crashes, voids, annulments, deaths, clones, rollbacks int
+	// provisional, homeOnly: the manifest's policy.
+	provisional, homeOnly bool
+	// barrier: everybody commits before he admits, and the group speaks the truth.
+	barrier bool
+	// dropped are the protocol's rules that are not in force, without those of the driver.
+	dropped rules
+	without flaw
+	// demands are the promises that are asked for.
+	demands promise
+	// bits is the size of the table of places, as a power of two.
+	bits int
+}
+
+type boundRight struct {
+	elector int
+	kind    ledger.RightKind
+}
+
+// flaw is a set of rules that the driver or its media hold, not in force.
+type flaw uint32
+
+const (
+	// settleBlind: settled by what one of the old media has, which may be nothing.
+	settleBlind flaw = 1 << iota
+	// openFenced: the next incarnation acts as if its predecessor were known to be dead.
+	openFenced
+	// silentHome: home does not send a release again when the elector stands there.
+	silentHome
+	// noKept: what only the last medium has is not brought to the reconciliation.
+	noKept
+	// anyAnswer: the barrier's answer is taken for whatever admission waits.
+	anyAnswer
+	// oneSided: a restart restores one right of a proxy's two.
+	oneSided
+)
+
+// next visits every world one step away.
+func (x *units) next(p *world, visit func(world, step)) {
+	spent := uint32(0)
+	for i := range x.slots {
+		spent += x.node(p[i]).spent
+	}
+	for i := range x.slots {
+		d := x.node(p[i])
+		if d.is == absent {
+			x.copied(p, i, spent, visit)
+			continue
+		}
+		for _, e := range x.local(p[i]) {
+			if e.cond == always || x.inLedger(p, i) == (e.cond == laterInLedger) {
+				x.go1(p, i, e, spent, visit)
+			}
+		}
+		for j := range x.slots {
+			if j == i {
+				continue
+			}
+			from := x.node(p[j])
+			for a, k := range x.slots[i].rights {
+				if b := x.index(x.slots[j], k); b >= 0 {
+					for _, e := range x.mail(p[i], a, from.parts[b].posted) {
+						x.go1(p, i, e, spent, visit)
+					}
+				}
+			}
+		}
+	}
+	for b := range x.bounds.bureaux {
+		x.crash(p, b, spent, visit)
+	}
+}
+
+// go1 moves one unit, within the bounds.
+func (x *units) go1(p *world, i int, e edge, spent uint32, visit func(world, step)) {
+	from, to := x.node(p[i]).spent, x.node(e.to).spent
+	if from != to && !x.affords(spent-from+to) {
+		return
+	}
+	q := *p
+	q[i] = e.to
+	visit(q, step{uint8(i), e.event.kind(), uint32(e.event)})
+}
+
+// affords says whether the bounds allow what was spent, four bits each.
+func (x *units) affords(spent uint32) bool {
+	for i, most := range [5]int{x.crashes, x.voids, x.annulments, x.deaths, x.rollbacks} {
+		if int(spent>>(4*i)&15) > most {
+			return false
+		}
+	}
+	return true
+}
+
+func (u *unit) spends(leads bool) uint32 {
+	if !leads {
+		return uint32(u.voids)<<4 | uint32(u.annulments)<<8
+	}
+	return uint32(u.crashes) | uint32(u.voids)<<4 | uint32(u.annulments)<<8 | uint32(u.deaths)<<12 | uint32(u.breaches)<<16
+}
+
+// inLedger says whether the group holds a live admission of the unit's right by another.
+func (x *units) inLedger(p *world, i int) bool {
+	k := x.slots[i].rights[0]
+	for j := range x.slots {
+		if j != i && x.node(p[j]).rights[k].inLedger > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// local lists what can happen to a unit without another's message.
+func (x *units) local(n num) []edge {
+	d := x.node(n)
+	if es := d.moves.Load(); es != nil {
+		return *es
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var out []edge
+	for i := range x.slots[d.slot].rights {
+		for _, h := range x.desk(&d.unit, i) {
+			if t := x.take(n, h, true); t.to != n {
+				out = append(out, edge{to: t.to, event: h})
+			}
+		}
+		if x.barrier {
+			out = append(out, x.placing(d.unit, i)...)
+		}
+	}
+	out = append(out, x.breach(d.unit)...)
+	d.moves.Store(&out)
+	return out
+}
+
+// desk lists the events of one right that need no message.
+func (x *units) desk(u *unit, i int) (out []happening) {
+	slot := x.slots[u.slot]
+	s := &x.states.values[u.parts[i].now]
+	right := x.rights[slot.rights[i]]
+	add := func(k kind, arg num) { out = append(out, happens(k, i, arg)) }
+	if right.Kind == ledger.Admit {
+		add(doAsk, 0)
+		if x.provisional || u.is == unfenced {
+			add(doProvisional, 0)
+		}
+	}
+	for n, p := range x.proxies {
+		if p[Principal] == slot.rights[i] {
+			add(doProxy, num(n))
+		}
+	}
+	for k := doLeave; k <= doUnreach; k++ {
+		switch k {
+		case doUndo, doConflict:
+			if x.voids == 0 {
+				continue
+			}
+		case doAnnul:
+			if x.annulments == 0 {
+				continue
+			}
+		case doWrite:
+			if s.Pending == nil || ledger.Touches(s.Pending)[0] != right {
+				continue
+			}
+		case doAccept:
+			if x.barrier && u.parts[i].placed != 1 {
+				continue
+			}
+		case doExpire:
+			if x.barrier {
+				continue
+			}
+		}
+		add(k, 0)
+	}
+	if x.home(slot.rights[i]) != slot.bureau || s.Record.State == ledger.Own && int(s.Record.Nonce) >= x.releases {
+		return out
+	}
+	for other := range x.bounds.bureaux {
+		add(doRequest, num(number(other)))
+		if x.joint() {
+			add(doProxyRequest, num(number(other)))
+		}
+	}
+	return out
+}
+
+// placing is the group's part: an admission that is durable comes into the ledger some time.
+func (x *units) placing(u unit, i int) []edge {
+	p := &u.parts[i]
+	if x.states.values[p.durable].Record.State != ledger.Admitted || p.placed > 0 {
+		return nil
+	}
+	p.inLedger++
+	p.placed = 1
+	first := edge{x.internUnit(u), happens(doPlace, i, 1), firstInLedger}
+	p.placed = 2
+	return []edge{first, {x.internUnit(u), happens(doPlace, i, 2), laterInLedger}}
+}
+
+// mail lists what the statements that somebody posted can do to a unit; none is that of strangers.
+func (x *units) mail(n num, part int, posted num) []edge {
+	key := uint64(n+1)<<24 | uint64(part)<<20 | uint64(posted)
+	if es, ok := x.mails.get(key); ok {
+		return *es
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if es, ok := x.mails.get(key); ok {
+		return *es
+	}
+	var out []edge
+	all := append(append([]num(nil), x.sets.values[posted]...), x.sets.values[x.forged[x.slots[x.node(n).slot].rights[part]]]...)
+	for _, s := range all {
+		for _, k := range asEvents(x.said.values[s].body) {
+			h := happens(k, part, s)
+			if t := x.take(n, h, true); t.to != n {
+				out = append(out, edge{to: t.to, event: h})
+			}
+		}
+	}
+	return *x.mails.put(key, out)
+}
+
+// asEvents are what a statement can come as.
+func asEvents(b ledger.Body) []kind {
+	switch b.(type) {
+	case *ledger.Release:
+		return []kind{doRelease, doDeny}
+	case *ledger.Return:
+		return []kind{doReturn}
+	case *ledger.Admission, *ledger.ProxyAdmission, *ledger.Provisional:
+		return []kind{doDeny}
+	}
+	return nil
+}
+
+// crash stops the machine of a bureau: what is volatile is lost; each pending statement too, or it was
+// durable already.
+func (x *units) crash(p *world, b int, spent uint32, visit func(world, step)) {
+	if !x.affords(spent + 1) {
+		return
+	}
+	at := []world{*p}
+	for i := range x.slots {
+		if x.slots[i].bureau != b || x.slots[i].clone > 0 {
+			continue
+		}
+		var more []world
+		for _, q := range at {
+			for _, e := range x.crashes1(q[i]) {
+				q[i] = e.to
+				more = append(more, q)
+			}
+		}
+		at = more
+	}
+	for _, q := range at {
+		now := uint32(0)
+		for i := range x.slots {
+			now += x.node(q[i]).spent
+		}
+		if x.affords(now) {
+			visit(q, step{uint8(b), doCrash, 0})
+		}
+	}
+}
+
+// crashes1 are a unit's ways to crash.
+func (x *units) crashes1(n num) []edge {
+	key := uint64(n+1) << 24
+	key |= 1<<24 - 1
+	if es, ok := x.mails.get(key); ok {
+		return *es
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if es, ok := x.mails.get(key); ok {
+		return *es
+	}
+	var out []edge
+	for _, u := range x.endings(x.node(n).unit) {
+		if x.slots[u.slot].leads {
+			u.crashes++
+		}
+		u.opened++
+		for i := range x.slots[u.slot].rights {
+			u.parts[i].now = u.parts[i].durable
+		}
+		out = append(out, edge{to: x.internUnit(u), event: happens(doCrash, 0, 0)})
+	}
+	return *x.mails.put(key, out)
+}
+
+// endings are what the chain of a unit may be when its machine stops: with and without each
+// pending statement.
+func (x *units) endings(u unit) []unit {
+	out := []unit{u}
+	for i, k := range x.slots[u.slot].rights {
+		body := x.states.values[u.parts[i].now].Pending
+		if body == nil || ledger.Touches(body)[0] != x.rights[k] {
+			continue
+		}
+		n := x.sign(&u, i)
+		for _, v := range out {
+			x.record(&v, n)
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// breach lists what breaks the assumptions, and what the next incarnation does about it.
+func (x *units) breach(u unit) (out []edge) {
+	add := func(v unit, k kind) { out = append(out, edge{to: x.internUnit(v), event: happens(k, 0, 0)}) }
+	if x.deaths > 0 && u.is == present && x.slots[u.slot].leads {
+		for _, v := range x.endings(u) {
+			add(x.nextIncarnation(v, false), doDie)
+			add(x.nextIncarnation(v, true), doDie)
+		}
+	}
+	if u.is == unfenced {
+		add(x.settle(u), doSettle)
+	}
+	if x.rollbacks > 0 && u.is == present {
+		v := u
+		for i := range x.slots[u.slot].rights {
+			v.parts[i].image = u.parts[i].durable + 1
+		}
+		add(v, doImage)
+		if u.parts[0].image > 0 && u.breaches == 0 {
+			add(x.rollBack(u, true), doRollBack)
+			add(x.rollBack(u, false), doErase)
+		}
+	}
+	return out
+}
+
+// nextIncarnation opens without the media of the one before, but perhaps with what the group knows.
+func (x *units) nextIncarnation(u unit, told bool) unit {
+	u.is, u.deaths = unfenced, u.deaths+1
+	u.opened++
+	if x.without&openFenced != 0 {
+		u.is = settled
+	}
+	for i, k := range x.slots[u.slot].rights {
+		p := &u.parts[i]
+		p.kept = p.durable + 1
+		if !told {
+			p.durable = x.internState(x.context(&u, k).Start())
+		}
+		p.now = p.durable
+	}
+	return u
+}
+
+// settle reads two of the old media: their chain comes first, the incarnation's own goes on from it.
+func (x *units) settle(u unit) unit {
+	u.is = settled
+	u.opened++
+	for i, k := range x.slots[u.slot].rights {
+		p := &u.parts[i]
+		own := x.states.values[p.durable]
+		p.durable = p.kept - 1
+		if x.without&settleBlind != 0 {
+			p.durable = x.internState(x.context(&u, k).Start())
+		}
+		if n, ok := x.said.number[string(own.Proof)]; ok && own.Record.State == ledger.Provisioned && own.Record.By != x.states.values[p.durable].Record.By {
+			p.durable = x.replay(&u, i, p.durable, n)
+		}
+		p.now, p.kept = p.durable, 0
+	}
+	return u
+}
+
+// rollBack puts media back to an earlier copy; one that was elsewhere keeps what it has.
+func (x *units) rollBack(u unit, kept bool) unit {
+	u.breaches++
+	u.opened++
+	for i := range x.slots[u.slot].rights {
+		p := &u.parts[i]
+		if kept && x.without&noKept == 0 {
+			p.kept = p.durable + 1
+		}
+		p.durable = p.image - 1
+		p.now = p.durable
+	}
+	return u
+}
+
+// copied brings a clone of a unit up: its media are copies, its machine another.
+func (x *units) copied(p *world, i int, spent uint32, visit func(world, step)) {
+	x.mu.Lock()
+	v := x.node(p[x.slots[i].clone-1]).unit
+	v.slot, v.is, v.crashes, v.voids, v.annulments, v.opened = uint8(i), present, 0, 0, 0, 0
+	for j := range v.parts {
+		old := &v.parts[j]
+		v.parts[j] = part{now: old.durable, durable: old.durable, undone: old.undone}
+	}
+	n := x.internUnit(v)
+	x.mu.Unlock()
+	q := *p
+	q[i] = n
+	visit(q, step{uint8(i), doClone, 0})
+}
+
+// tell puts a step into words.
+func (x *units) tell(p *world, how step) string {
+	h := happening(how.arg)
+	if how.kind == doCrash {
+		return fmt.Sprintf("bureau %d crashes", how.slot+1)
+	}
+	slot := x.slots[how.slot]
+	who := fmt.Sprintf("bureau %d", slot.bureau+1)
+	if slot.clone > 0 {
+		who += "'s clone"
+	}
+	right := x.bounds.rights[slot.rights[h.part()]]
+	words := fmt.Sprintf("%s, %v right of elector %d: %s", who, right.kind, right.elector, kindNames[how.kind])
+	switch how.kind {
+	case doRequest, doProxyRequest:
+		words += fmt.Sprintf(" %d", h.arg())
+	case doWrite:
+		words += fmt.Sprintf(" %v", x.states.values[x.node(p[how.slot]).parts[h.part()].now].Pending.Kind())
+	case doRelease, doDeny, doReturn:
+		was := x.said.values[h.arg()]
+		words += fmt.Sprintf(" (%v %d)", was.body.Kind(), was.id.Sequence)
+	}
+	return words
+}
