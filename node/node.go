@@ -22,6 +22,7 @@ import (
 	"pointage/ledger/election"
 	"pointage/ledger/rights"
 	"pointage/node/anchor"
+	"pointage/node/heads"
 	"pointage/node/journal"
 	"pointage/node/pollbook"
 	"pointage/node/register"
@@ -60,6 +61,8 @@ type Node struct {
 	group    *consensus.Group
 	book     *pollbook.Pollbook
 	rights   *answerer
+	heads    atomic.Pointer[heads.Heads]
+	chains   []*answerer
 	cosigns  *answerer
 	notary   *notary
 	anchorer *anchor.Anchorer
@@ -103,7 +106,7 @@ func Start(cfg Config, opt Options) (n *Node, err error) {
 	n.stop = stop
 	// What can be refused is looked at before anything is written.
 	for _, start := range []func(Options) error{
-		n.unlock, n.lock, n.listenAPI, n.startHost, n.reopenStore, n.startJournal, n.startStore, n.startGroup, n.startBook, n.startNotary, n.serveAPI,
+		n.unlock, n.lock, n.listenAPI, n.startHost, n.reopenStore, n.startJournal, n.startStore, n.startGroup, n.startBook, n.startHeads, n.startNotary, n.serveAPI,
 	} {
 		if err := start(opt); err != nil {
 			return nil, inLine(errors.Join(err, n.Close()))
@@ -229,7 +232,7 @@ func (n *Node) openStore(opt Options) (err error) {
 func (n *Node) startBook(opt Options) (err error) {
 	m := n.prepared.Manifest
 	n.book, err = pollbook.Open(pollbook.Config{
-		Group: n.prepared.Group, Journal: n.journal, Peers: n.peers, Proposer: proposer{n.group}, View: n.store,
+		Group: n.prepared.Group, Journal: n.journal, Peers: n.peers, Proposer: proposer{n.group}, View: known{n},
 		Away: m.Where != election.HomeBureau, Barrier: time.Duration(m.BarrierMillis) * time.Millisecond,
 		Register: n.prepared.Commune.Register, Program: opt.Program, Logger: n.log,
 	})
@@ -274,6 +277,12 @@ func (n *Node) close() error {
 	n.work.Wait()
 	if n.cosigns != nil {
 		closeAll(n.cosigns)
+	}
+	for _, a := range n.chains {
+		closeAll(a)
+	}
+	if h := n.heads.Load(); h != nil {
+		closeAll(h)
 	}
 	if n.rights != nil {
 		closeAll(n.rights)

@@ -34,6 +34,17 @@ type Status struct {
 	Annulled      int                   `json:"annulled"`
 	Alarms        int                   `json:"alarms"`
 	Electors      int                   `json:"electors"`
+	// Ahead is how many batches of other bureaux are known that the ledger does not have yet.
+	Ahead int `json:"ahead"`
+	// Forks and Equivocations count proofs of two histories of a machine, and of two ledgers
+	// signed by one; both are recorded.
+	Forks         int `json:"forks"`
+	Equivocations int `json:"equivocations"`
+	// RolledBack: peers hold records of this machine that its media do not. LeftOut: the
+	// ledger grows without this bureau's batches. LedgerDiffers: another bureau's is not this one's.
+	RolledBack    bool `json:"rolled_back"`
+	LeftOut       bool `json:"left_out"`
+	LedgerDiffers bool `json:"ledger_differs"`
 	// Media is each medium's state.
 	Media []string `json:"media"`
 	// AnchoredSize and AnchorAgeSeconds are the last anchor's, at the bureaux that hold
@@ -62,8 +73,11 @@ func (n *Node) Status() Status {
 	if id, ok := n.group.Leader(); ok {
 		s.Leader = n.peers.bureau[id]
 	}
-	for _, id := range n.host.Connected() {
-		s.Connected = append(s.Connected, n.peers.bureau[id])
+	s.Connected = n.connected()
+	if h := n.heads.Load(); h != nil {
+		a := h.Alarms()
+		s.Ahead, s.Forks, s.Equivocations = h.Ahead(), a.Forks, a.Equivocations
+		s.RolledBack, s.LeftOut, s.LedgerDiffers = a.RolledBack, a.LeftOut, a.Differs
 	}
 	if n.anchorer != nil {
 		_, s.AnchoredSize = n.anchors.newest()
@@ -152,6 +166,9 @@ var (
 	descChanges   = gauge("leader_changes", "Changes of leader seen since the start.")
 	descAnchored  = gauge("anchored_entries", "Size of the last anchored checkpoint.")
 	descAge       = gauge("anchor_age_seconds", "Age of the last anchor.")
+	descAhead     = gauge("ahead_batches", "Batches of other bureaux that are known and have no place yet.")
+	descProofs    = gauge("proofs", "Contradictions of signed records found since the start.")
+	descDoubt     = gauge("in_doubt", "1 when peers hold records that this machine lacks, leave it out, or have another ledger.")
 	descFault     = gauge("fault", "1 when the bureau can't go on.")
 )
 
@@ -175,6 +192,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	flag(descAlone, s.Link == "alone")
 	flag(descLeads, s.Leader == s.Bureau)
 	flag(descFault, s.Fault != "")
+	flag(descDoubt, s.RolledBack || s.LeftOut || s.LedgerDiffers)
+	put(descAhead, float64(s.Ahead))
+	put(descProofs, float64(s.Forks+s.Equivocations))
 	put(descBacklog, float64(s.Backlog))
 	put(descConnected, float64(len(s.Connected)))
 	put(descLedger, float64(s.LedgerSize))

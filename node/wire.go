@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"pointage/ledger"
 )
 
 // Network is what the bureau's own protocols need: transport.Host has it.
@@ -21,13 +24,17 @@ type Network interface {
 // The bureau's own protocols. Each stream carries one question and its answer,
 // both as a uint32 length and bytes.
 const (
-	protocolRights = "/pointage/rights/1"
-	protocolCosign = "/pointage/cosign/1"
+	protocolRights  = "/pointage/rights/1"
+	protocolCosign  = "/pointage/cosign/1"
+	protocolHeads   = "/pointage/heads/1"
+	protocolChain   = "/pointage/chain/1"
+	protocolApplied = "/pointage/applied/1"
 )
 
 const (
-	// maxFrame is the length of a question or an answer, in bytes.
-	maxFrame = 64 << 10
+	// maxQuestion is the length of a question, maxAnswer that of an answer, in bytes: heads of a
+	// commune, and a part of a chain.
+	maxQuestion, maxAnswer = 256 << 10, ledger.MaxChain
 	// answerTimeout bounds one question on the answering side.
 	answerTimeout = 10 * time.Second
 	// maxAnswering is how many questions of one protocol are answered at a time,
@@ -35,28 +42,31 @@ const (
 	maxAnswering, maxAnsweringPeer = 256, 32
 )
 
-var errFrame = fmt.Errorf("frame over %d bytes", maxFrame)
+var errFrame = errors.New("frame is too long")
 
-func writeFrame(w io.Writer, b []byte) error {
-	if len(b) > maxFrame {
+func writeFrame(w io.Writer, b []byte, most int) error {
+	if len(b) > most {
 		return errFrame
 	}
 	_, err := w.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...))
 	return err
 }
 
-func readFrame(r io.Reader) ([]byte, error) {
+func readFrame(r io.Reader, most uint32) ([]byte, error) {
 	var n [4]byte
 	if _, err := io.ReadFull(r, n[:]); err != nil {
 		return nil, err
 	}
 	l := binary.BigEndian.Uint32(n[:])
-	if l > maxFrame {
+	if l > most {
 		return nil, errFrame
 	}
-	b := make([]byte, l)
-	_, err := io.ReadFull(r, b)
-	return b, err
+	// What is kept grows with what has come, not with what is announced.
+	var b bytes.Buffer
+	if _, err := io.CopyN(&b, r, int64(l)); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
 
 // question asks a peer one thing; the context bounds it all.
@@ -73,10 +83,10 @@ func question(ctx context.Context, n Network, peer, protocol string, q []byte) (
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	if err := writeFrame(conn, q); err != nil {
+	if err := writeFrame(conn, q, maxQuestion); err != nil {
 		return nil, fmt.Errorf("ask: %w", err)
 	}
-	a, err := readFrame(conn)
+	a, err := readFrame(conn, maxAnswer)
 	if err != nil {
 		return nil, fmt.Errorf("read answer: %w", err)
 	}
@@ -151,12 +161,12 @@ func (a *answerer) answer(conn net.Conn) {
 	if err := conn.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return
 	}
-	q, err := readFrame(conn)
+	q, err := readFrame(conn, maxQuestion)
 	if err != nil {
 		return
 	}
 	out := a.f(conn.RemoteAddr().String(), q)
-	if out == nil || writeFrame(conn, out) != nil {
+	if out == nil || writeFrame(conn, out, maxAnswer) != nil {
 		return
 	}
 	// Closing resets the stream: wait until the asker has the answer and closes first.

@@ -57,7 +57,7 @@ func TestABureauThatFloodsOrLiesHoldsNobodyElseUp(t *testing.T) {
 	i, _ := flooded.node.register.FindNationalNumber(e.NationalNumber)
 	right := ledger.Right{Elector: flooded.node.register.Token(i), Kind: ledger.Admit}
 	forged := encodeMessage(rights.Message{Kind: rights.RequestMessage, Right: right, By: 3})
-	long := binary.BigEndian.AppendUint32(nil, maxFrame+1)
+	long := binary.BigEndian.AppendUint32(nil, maxQuestion+1)
 	for _, q := range [][]byte{{}, {1}, make([]byte, 100), forged[:len(forged)-1], append(forged[:len(forged):len(forged)], 0), forged} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		if a, err := question(ctx, flooder.node.host, id, protocolRights, q); err == nil {

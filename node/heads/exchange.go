@@ -268,6 +268,7 @@ func (h *Heads) keep(ctx context.Context, b *ledger.Batch) bool {
 	if !full {
 		h.ahead[a] = append(h.ahead[a], known{b, time.Now()})
 		h.count++
+		h.touch(b, 1)
 	}
 	h.mu.Unlock()
 	if full {

@@ -104,6 +104,8 @@ type Heads struct {
 	// ahead are batches of other authors that the ledger does not have yet, in their order.
 	ahead map[ledger.Author][]known
 	count int
+	// touched counts the statements of ahead that are about each right.
+	touched map[ledger.Right]int
 	// seen are identities of headers that agree with what is known, so that each is looked at once.
 	seen map[ledger.Hash]bool
 	// proofs are the contradictions that have been recorded.
@@ -136,7 +138,7 @@ func Start(cfg Config) *Heads {
 
 func newHeads(cfg Config) *Heads {
 	return &Heads{
-		cfg: cfg, ahead: map[ledger.Author][]known{}, seen: map[ledger.Hash]bool{},
+		cfg: cfg, ahead: map[ledger.Author][]known{}, touched: map[ledger.Right]int{}, seen: map[ledger.Hash]bool{},
 		proofs: map[[2]ledger.Hash]bool{}, words: map[ledger.Member]*ledger.Word{},
 	}
 }
@@ -167,6 +169,9 @@ func (h *Heads) Ahead() int {
 func (h *Heads) Admissions(x ledger.Right) (out []ledger.LiveAdmission) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.touched[x] == 0 {
+		return nil
+	}
 	for a, batches := range h.ahead {
 		for _, b := range batches {
 			for i, s := range b.Statements {
@@ -195,6 +200,17 @@ func effect(as []ledger.LiveAdmission, a ledger.Author, sequence uint64, body le
 		return as
 	}
 	return slices.DeleteFunc(as, func(l ledger.LiveAdmission) bool { return l.ID == id })
+}
+
+// touch counts a batch's statements; mu is held.
+func (h *Heads) touch(b *ledger.Batch, by int) {
+	for _, s := range b.Statements {
+		for _, x := range ledger.Touches(s.Body) {
+			if h.touched[x] += by; h.touched[x] == 0 {
+				delete(h.touched, x)
+			}
+		}
+	}
 }
 
 // mine are the heads that this bureau knows: one of each machine's newest placed session, and the
@@ -233,6 +249,7 @@ func (h *Heads) settle() {
 			if _, placed := h.cfg.Ledger.Answer(batches[n].Batch); !placed {
 				break
 			}
+			h.touch(batches[n].Batch, -1)
 			n++
 		}
 		h.count -= n
