@@ -6,9 +6,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"path"
+	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -27,7 +30,7 @@ func TestPowerCutGoesBackToAnAppliedIndexAndReplayGivesTheSameBytes(t *testing.T
 	want := pairs(t, whole)
 	rng := rand.New(rand.NewPCG(20, 2))
 	wentBack := 0
-	for range few(12, 60) {
+	for range few(8, 60) {
 		fs, applied := vfs.NewCrashableMem(), uint64(0)
 		for applied < sc.last() {
 			s, err := Open("ledger", sc.Group, Options{FS: fs})
@@ -97,23 +100,34 @@ var (
 type act func(vfs.FS) error
 
 // atEvery lets act meet the trouble at one operation after the other, or at a sample of
-// about so many, and gives check the disks that are left, and what act returned.
+// about so many and at all those that give a database its name, and gives check the disks
+// that are left, and what act returned.
 func (x trouble) atEvery(t *testing.T, sample int, start func() *vfs.MemFS, act act, check func(*testing.T, *vfs.MemFS, error)) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 1))
-	_, _, total, err := x.meet(rng, 0, start, act)
-	if err != nil || total == 0 {
-		t.Fatalf("without trouble: %d operations, %v", total, err)
+	sound := x.meet(rng, 0, nil, start, act)
+	total := sound.ops
+	if sound.err != nil || total == 0 {
+		t.Fatalf("without trouble: %d operations, %v", total, sound.err)
+	}
+	chosen := map[int][]int{}
+	for at := 1; at <= total; at += 1 + rng.IntN(2*max(1, total/few(sample, total))-1) {
+		chosen[at] = []int{0, 50}
+	}
+	for _, at := range sound.names {
+		for near := max(1, at-1); x.cut && near <= at+2; near++ {
+			chosen[near] = []int{0, 30, 50, 70}
+		}
 	}
 	met := 0
-	for at := 1; at <= total; at += 1 + rng.IntN(2*max(1, total/few(sample, total))-1) {
-		disks, came, _, err := x.meet(rng, at, start, act)
-		if !came {
+	for _, at := range slices.Sorted(maps.Keys(chosen)) {
+		m := x.meet(rng, at, chosen[at], start, act)
+		if !m.came {
 			continue // how many there are depends on Pebble's goroutines
 		}
 		met++
-		for i, d := range disks {
-			t.Run(fmt.Sprintf("%s at %d, disk %d", x.name, at, i), func(t *testing.T) { check(t, d, err) })
+		for i, d := range m.disks {
+			t.Run(fmt.Sprintf("%s at %d, disk %d", x.name, at, i), func(t *testing.T) { check(t, d, m.err) })
 		}
 	}
 	if met < min(total, sample)/3 {
@@ -121,35 +135,56 @@ func (x trouble) atEvery(t *testing.T, sample int, start func() *vfs.MemFS, act 
 	}
 }
 
-// meet runs act with the trouble at one operation.
-func (x trouble) meet(rng *rand.Rand, at int, start func() *vfs.MemFS, act act) (disks []*vfs.MemFS, came bool, total int, err error) {
+// meeting is one run of an act.
+type meeting struct {
+	disks []*vfs.MemFS
+	// came says whether the trouble came; ops is how many operations there were.
+	came bool
+	ops  int
+	// names are the operations on the names of databases and of their lists of files.
+	names []int
+	err   error
+}
+
+// meet runs act with the trouble at one operation, none at 0. A power cut leaves disks that
+// have so many percent of what was not synced.
+func (x trouble) meet(rng *rand.Rand, at int, percents []int, start func() *vfs.MemFS, act act) (m meeting) {
 	mem := start()
-	var ops, met atomic.Int64
-	clone := func(percent int) *vfs.MemFS {
-		return mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
+	clone := func(percent int) {
+		m.disks = append(m.disks, mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng}))
 	}
-	err = act(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+	var mu sync.Mutex
+	m.err = act(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() != x.at {
 			return nil
 		}
-		n := ops.Add(1)
-		if at == 0 || n < int64(at) || n > int64(at) && x.once {
+		mu.Lock()
+		defer mu.Unlock()
+		m.ops++
+		if op.Kind == errorfs.OpRename && path.Dir(op.Path) == "ledger" || op.Kind == errorfs.OpCreate && strings.Contains(op.Path, "marker.manifest") {
+			m.names = append(m.names, m.ops)
+		}
+		if at == 0 || m.ops < at || m.ops > at && x.once {
 			return nil
 		}
-		if met.Add(1) == 1 && x.cut {
-			disks = append(disks, clone(0), clone(50))
+		if !m.came && x.cut {
+			for _, percent := range percents {
+				clone(percent)
+			}
 		}
+		m.came = true
 		return x.err
 	})))
 	if !x.cut {
-		disks = append(disks, clone(0), mem)
+		clone(0)
+		m.disks = append(m.disks, mem)
 	}
-	return disks, met.Load() > 0, int(ops.Load()), err
+	return m
 }
 
 func TestPowerCutWhileFoundingLeavesADirectoryThatOpens(t *testing.T) {
 	sc := newScript(t, 21, 20)
-	powerCut.atEvery(t, 40, vfs.NewCrashableMem, sc.found, func(t *testing.T, fs *vfs.MemFS, _ error) {
+	powerCut.atEvery(t, 20, vfs.NewCrashableMem, sc.found, func(t *testing.T, fs *vfs.MemFS, _ error) {
 		s := sc.open(t, Options{FS: fs})
 		apply(s, sc.log, all, nil)
 		sc.agrees(t, s)
@@ -223,8 +258,8 @@ func (a *applying) check(t *testing.T, fs *vfs.MemFS, _ error) {
 }
 
 func TestPowerCutAtAnyWriteOfApplyingLosesNothingThatWasSynced(t *testing.T) {
-	a := newApplying(t, newScript(t, 24, 300))
-	powerCut.atEvery(t, 20, a.start, a.act, a.check)
+	a := newApplying(t, newScript(t, 24, 150))
+	powerCut.atEvery(t, 12, a.start, a.act, a.check)
 }
 
 // restoring is a bureau that has a third of the ledger and is given all of it.
@@ -294,8 +329,8 @@ func (r *restoring) check(t *testing.T, fs *vfs.MemFS, _ error) {
 }
 
 func TestPowerCutWhileRestoringLeavesTheOldLedgerOrTheNew(t *testing.T) {
-	r := newRestoring(t, newScript(t, 22, 120))
-	powerCut.atEvery(t, 30, r.start, r.act, r.check)
+	r := newRestoring(t, newScript(t, 22, 60))
+	powerCut.atEvery(t, 15, r.start, r.act, r.check)
 	if r.fresh[true] == 0 || r.fresh[false] == 0 {
 		t.Fatalf("ledgers that were new, or old: %v", r.fresh)
 	}

@@ -19,64 +19,65 @@ func otherDay(tb testing.TB) *ledgertest.Day {
 	return ledgertest.NewDay(tb, scriptBureaux, scriptElectors, func(m *election.Manifest) { m.BarrierMillis++ })
 }
 
-func TestDirectoryThatIsNoLedgerOfThisGroupIsRefusedInOneLine(t *testing.T) {
-	sc := newScript(t, 50, 30)
-	write := func(key, value []byte) func(*testing.T, string) {
+// badDirectory makes a directory that is refused, and is what its refusal says.
+type badDirectory struct {
+	make func(*testing.T, string)
+	says string
+}
+
+// badDirectories are named for what they are.
+func badDirectories(sc *script) map[string]badDirectory {
+	edited := func(change func(*pebble.DB) error) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
 			founded(t, sc, dir)
-			edit(t, dir, func(db *pebble.DB) error { return db.Set(key, value, pebble.Sync) })
+			edit(t, dir, change)
 		}
 	}
-	file := func(name string) func(*testing.T, string) {
-		return func(t *testing.T, dir string) {
-			path := filepath.Join(dir, name)
-			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, []byte("a letter"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
+	set := func(key, value []byte) func(*testing.T, string) {
+		return edited(func(db *pebble.DB) error { return db.Set(key, value, pebble.Sync) })
 	}
-	for name, c := range map[string]struct {
-		make func(*testing.T, string)
-		says string
-	}{
-		"a file in its place":    {file(""), "is a file"},
-		"a file in the database": {file("db"), "move its directory away"},
+	without := func(from, to []byte) func(*testing.T, string) {
+		return edited(func(db *pebble.DB) error { return db.DeleteRange(from, to, pebble.Sync) })
+	}
+	return map[string]badDirectory{
+		"a file in its place":    {letter(""), "is a file"},
+		"a file in the database": {letter("db"), "move its directory away"},
 		"another election": {func(t *testing.T, dir string) {
 			s, err := Open(dir, otherDay(t).Group, Options{})
 			if err != nil || s.Close() != nil {
 				t.Fatal(err)
 			}
 		}, "another election or commune: use another directory"},
-		"a newer version": {write(metaKey(metaFormat), binary.BigEndian.AppendUint64(nil, format+1)), "format 2, this program knows 1: use the program that wrote it"},
-		"a newer database": {func(t *testing.T, dir string) {
-			founded(t, sc, dir)
-			newer(t, dir)
-		}, "use the program that wrote it"},
+		"a newer version":  {set(metaKey(metaFormat), binary.BigEndian.AppendUint64(nil, format+1)), "format 2, this program knows 1: use the program that wrote it"},
+		"a newer database": {func(t *testing.T, dir string) { founded(t, sc, dir); newer(t, dir) }, "use the program that wrote it"},
 		"another database": {func(t *testing.T, dir string) {
 			edit(t, dir, func(db *pebble.DB) error { return db.Set([]byte("k"), nil, pebble.Sync) })
 		}, "no ledger"},
-		"a damaged format": {write(metaKey(metaFormat), []byte("1")), "damaged"},
-		"a damaged index":  {write(metaKey(metaIndex), []byte("1")), "damaged"},
-		"no index": {func(t *testing.T, dir string) {
-			founded(t, sc, dir)
-			edit(t, dir, func(db *pebble.DB) error { return db.Delete(metaKey(metaIndex), pebble.Sync) })
-		}, "damaged"},
-		"a lost step": {func(t *testing.T, dir string) {
-			founded(t, sc, dir)
-			edit(t, dir, func(db *pebble.DB) error { return db.Delete(stepKey(1), pebble.Sync) })
-		}, "a part of it is lost"},
-		"no steps": {func(t *testing.T, dir string) {
-			founded(t, sc, dir)
-			edit(t, dir, func(db *pebble.DB) error { return db.DeleteRange([]byte{keyStep}, []byte{keyStep + 1}, pebble.Sync) })
-		}, "a part of it is lost"},
-		"a lost hash": {func(t *testing.T, dir string) {
-			founded(t, sc, dir)
-			edit(t, dir, func(db *pebble.DB) error { return db.DeleteRange([]byte{keyHash}, []byte{keyHash + 1}, pebble.Sync) })
-		}, "move its directory away"},
-	} {
+		"a damaged format": {set(metaKey(metaFormat), []byte("1")), "damaged"},
+		"a damaged index":  {set(metaKey(metaIndex), []byte("1")), "damaged"},
+		"no index":         {without(metaKey(metaIndex), after(metaKey(metaIndex))), "damaged"},
+		"a lost step":      {without(stepKey(1), stepKey(2)), "a part of it is lost"},
+		"no steps":         {without([]byte{keyStep}, []byte{keyStep + 1}), "a part of it is lost"},
+		"a lost hash":      {without([]byte{keyHash}, []byte{keyHash + 1}), "move its directory away"},
+	}
+}
+
+// letter makes a file that is none of ours.
+func letter(name string) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("a letter"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestDirectoryThatIsNoLedgerOfThisGroupIsRefusedInOneLine(t *testing.T) {
+	sc := newScript(t, 50, 30)
+	for name, c := range badDirectories(sc) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "ledger")
 			c.make(t, dir)

@@ -14,6 +14,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/cockroachdb/pebble/v2/vfs/vfstest"
+
+	"pointage/ledger/ledgertest"
 )
 
 // TestMain sees that no test leaves a goroutine of a store or a database behind.
@@ -112,5 +114,32 @@ func TestWhateverEndsAStoreEndsItsGoroutinesAndClosesItsFiles(t *testing.T) {
 			continue
 		}
 		x.atEvery(t, 25, vfs.NewCrashableMem, act, func(*testing.T, *vfs.MemFS, error) {})
+	}
+}
+
+func TestMemoryIsBoundedHoweverMuchIsApplied(t *testing.T) {
+	const bureaux, electors, perBatch = 4, 20_000, 64
+	d := ledgertest.NewDay(t, bureaux, electors, nil)
+	s, err := Open("ledger", d.Group, Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var most, total uint64
+	for i, c := range chainOf(t, d, bureaux, electors/perBatch, perBatch) {
+		s.Apply(uint64(i+1), [][]byte{c})
+		m := s.db.Metrics()
+		most, total = max(most, m.WAL.Size), m.WAL.BytesIn
+		if m.BlockCache.Size > cacheBytes || m.MemTable.Size > maxMemTables*memTableBytes {
+			t.Fatalf("%d bytes are cached, %d in memory tables", m.BlockCache.Size, m.MemTable.Size)
+		}
+	}
+	if s.Err() != nil || s.Size() < electors/perBatch {
+		t.Fatalf("%d entries, %v", s.Size(), s.Err())
+	}
+	t.Logf("%d bytes at most of %d", most, total)
+	// What is being written out, and as much again.
+	if most > 2*flushBytes || total < 5*flushBytes {
+		t.Fatalf("%d bytes wait of %d", most, total)
 	}
 }
