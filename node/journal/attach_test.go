@@ -341,9 +341,21 @@ func TestATailThatComesBackLateIsListedAsAnOrphan(t *testing.T) {
 	if err := j.Beside(func(*ledger.Batch, []ledger.Instant) error { beside++; return nil }); err != nil || beside != 1 {
 		t.Errorf("%d batches beside the chain, %v", beside, err)
 	}
+	listed := 0
+	err := j.Replay(func(b *ledger.Batch, _ []ledger.Instant) error {
+		for _, s := range b.Statements {
+			if x, ok := s.Body.(*ledger.Orphan); ok && x.Head == *tail {
+				listed++
+			}
+		}
+		return nil
+	})
+	if err != nil || listed != 1 {
+		t.Errorf("listed %d times, %v", listed, err)
+	}
 	wellChained(t, j, h.o.Group)
 	closed(t, j)
-	for _, places := range anyTwo {
+	for _, places := range [][]int{{0, 1}, {0, 2}, {1, 2}, {0, 1, 2}} { // first those that had it from the attached one
 		h.opens([]int{1, 3}, []ledger.Head{*tail}, places...)
 	}
 }
