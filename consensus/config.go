@@ -70,6 +70,9 @@ type Config struct {
 	Dir string
 	// Members is the whole list, this machine included; at most MaxVoting of them voting, at least one.
 	Members []Member
+	// Later are peers outside the first configuration that the leader lets in when they ask, as receivers: machines that
+	// take another's place during the day. Such a machine lists itself here, and has a StoreNumber other than 0.
+	Later []string
 	// StoreNumber is the number of this machine's store: 0 for the first, a random one for any later one. With the peer ID
 	// it is the server's identity, which is never used again with an empty store.
 	StoreNumber uint64
@@ -157,7 +160,15 @@ func (c Config) validate(self string) error {
 	if voting == 0 || voting > MaxVoting {
 		return fmt.Errorf("%d voting members: a group has 1 to %d", voting, MaxVoting)
 	}
-	if !seen[self] {
+	for _, peer := range c.Later {
+		if peer == "" || len(peer) > maxPeerID || seen[peer] || strings.ContainsAny(peer, "/#") {
+			return fmt.Errorf("peer ID %q among the later ones: 1 to %d bytes, and no member's", peer, maxPeerID)
+		}
+	}
+	if slices.Contains(c.Later, self) && c.StoreNumber == 0 {
+		return fmt.Errorf("this machine, %s, is a later one: its store has a number", self)
+	}
+	if !seen[self] && !slices.Contains(c.Later, self) {
 		return fmt.Errorf("this machine, %s, is not in the list of members", self)
 	}
 	for role, peer := range map[string]string{"principal": c.Principal, "deputy": c.Deputy} {

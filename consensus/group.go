@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -318,8 +319,11 @@ func (g *Group) pauseAccept() bool {
 	}
 }
 
-// knows says whether a peer is in the membership list.
+// knows says whether a peer is in the membership list, or may come later.
 func (g *Group) knows(peer string) bool {
+	if slices.Contains(g.cfg.Later, peer) {
+		return true
+	}
 	for _, m := range g.cfg.Members {
 		if m.Peer == peer {
 			return true

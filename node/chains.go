@@ -62,7 +62,7 @@ func (n *Node) connected() (out []ledger.BureauNumber) {
 		}
 	}
 	slices.Sort(out)
-	return out
+	return slices.Compact(out)
 }
 
 // others are the other bureaux, as heads asks them.
@@ -73,17 +73,17 @@ func (o others) Connected() []ledger.BureauNumber { return o.n.connected() }
 
 // AskHeads implements heads.Peers.
 func (o others) AskHeads(ctx context.Context, b ledger.BureauNumber, q []byte) ([]byte, error) {
-	return question(ctx, o.n.host, o.n.peers.id[b], protocolHeads, q)
+	return o.n.peers.ask(ctx, b, protocolHeads, q)
 }
 
 // AskChain implements heads.Peers.
 func (o others) AskChain(ctx context.Context, b ledger.BureauNumber, q []byte) ([]byte, error) {
-	return question(ctx, o.n.host, o.n.peers.id[b], protocolChain, q)
+	return o.n.peers.ask(ctx, b, protocolChain, q)
 }
 
 // AskApplied implements heads.Peers.
 func (o others) AskApplied(ctx context.Context, b ledger.BureauNumber, q []byte) ([]byte, error) {
-	return question(ctx, o.n.host, o.n.peers.id[b], protocolApplied, q)
+	return o.n.peers.ask(ctx, b, protocolApplied, q)
 }
 
 // known is the ledger with what the chains of other bureaux tell beyond it.

@@ -45,6 +45,10 @@ func (n *Node) storeNumber() (number uint64, existed bool, err error) {
 	if b, ok := n.journal.Note(storeNote); ok && len(b) == 8 {
 		return binary.BigEndian.Uint64(b), true, nil
 	}
+	if n.keys.Incarnation > 0 { // the group was begun without this machine
+		number, err = n.newStoreNumber()
+		return number, false, err
+	}
 	return 0, false, n.setStoreNumber(0)
 }
 
@@ -70,10 +74,10 @@ func (n *Node) openGroup(number uint64, existed bool) (*consensus.Group, error) 
 	}
 	var members []consensus.Member
 	for _, b := range c.Bureaux {
-		members = append(members, consensus.Member{Peer: n.peers.id[b.Number], Voting: votes[b.Number]})
+		members = append(members, consensus.Member{Peer: n.peers.first(b.Number), Voting: votes[b.Number]})
 	}
 	return consensus.Start(consensus.Config{
-		Dir: filepath.Join(n.cfg.Data, "raft"), Members: members, StoreNumber: number, StoreExisted: existed,
-		Principal: n.peers.id[c.Principal], Deputy: n.peers.id[c.Deputy], Logger: n.log,
+		Dir: filepath.Join(n.cfg.Data, "raft"), Members: members, Later: n.peers.later(), StoreNumber: number, StoreExisted: existed,
+		Principal: n.peers.first(c.Principal), Deputy: n.peers.first(c.Deputy), Logger: n.log,
 	}, n.host, n.store)
 }

@@ -152,19 +152,18 @@ func (n *Node) lock(Options) error {
 
 // startHost joins the network of the commune's machines and nobody else's.
 func (n *Node) startHost(Options) (err error) {
-	n.peers = &peers{id: map[ledger.BureauNumber]string{}, bureau: map[string]ledger.BureauNumber{}}
+	if n.peers, err = newPeers(n.prepared.Commune); err != nil {
+		return err
+	}
 	addrs := map[ledger.BureauNumber][]string{}
 	for _, p := range n.cfg.Peers {
 		addrs[p.Bureau] = p.Addresses
 	}
 	var members []transport.Member
-	for _, b := range n.prepared.Commune.Bureaux {
-		id, err := transport.PeerID(b.Keys[0].Device)
-		if err != nil {
-			return fmt.Errorf("bureau %d: %w", b.Number, err)
+	for b, ids := range n.peers.machines {
+		for i, id := range ids { // a bureau's next machine stands where its first did
+			members = append(members, transport.Member{Peer: id, Addrs: addrs[b], Later: i > 0})
 		}
-		n.peers.id[b.Number], n.peers.bureau[id] = id, b.Number
-		members = append(members, transport.Member{Peer: id, Addrs: addrs[b.Number]})
 	}
 	n.host, err = transport.Start(transport.Config{
 		Key: n.secrets.Device, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Members: members, MDNS: n.cfg.MDNS, Logger: n.log,
@@ -233,7 +232,7 @@ func (n *Node) startBook(opt Options) (err error) {
 	m := n.prepared.Manifest
 	n.book, err = pollbook.Open(pollbook.Config{
 		Group: n.prepared.Group, Journal: n.journal, Peers: n.peers, Proposer: proposer{n.group}, View: known{n},
-		Away: m.Where != election.HomeBureau, Barrier: time.Duration(m.BarrierMillis) * time.Millisecond,
+		Away: m.Where != election.HomeBureau, Unfenced: n.journal.Unfenced(), Barrier: time.Duration(m.BarrierMillis) * time.Millisecond,
 		Register: n.prepared.Commune.Register, Program: opt.Program, Logger: n.log,
 	})
 	if err != nil {

@@ -180,14 +180,14 @@ func (n *notary) gather(ctx context.Context, note []byte) string {
 	lines := make(map[string]string, len(keys))
 	var mu sync.Mutex
 	var asking sync.WaitGroup
-	for b, id := range n.peers.id {
+	for b := range n.peers.machines {
 		asking.Go(func() {
 			var line []byte
 			if b == n.self {
 				line = n.cosign("", note)
 			} else {
 				var err error
-				if line, err = question(ctx, n.peers.net, id, protocolCosign, note); err != nil {
+				if line, err = n.peers.ask(ctx, b, protocolCosign, note); err != nil {
 					return
 				}
 			}

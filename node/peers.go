@@ -4,29 +4,81 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 
 	"pointage/consensus"
 	"pointage/ledger"
+	"pointage/ledger/election"
 	"pointage/ledger/rights"
+	"pointage/transport"
 )
 
-// peers passes the messages of the rights protocol between bureaux.
+// peers are the machines of the commune's bureaux, and pass the messages of the rights
+// protocol between them.
 type peers struct {
-	net Network
-	// id is each bureau's peer ID, bureau the way back.
-	id     map[ledger.BureauNumber]string
-	bureau map[string]ledger.BureauNumber
+	net *transport.Host
+	// machines are each bureau's peer IDs, by incarnation; bureau is the way back.
+	machines map[ledger.BureauNumber][]string
+	bureau   map[string]ledger.BureauNumber
+}
+
+// newPeers lists the machines of a commune.
+func newPeers(c *election.Commune) (*peers, error) {
+	p := &peers{machines: map[ledger.BureauNumber][]string{}, bureau: map[string]ledger.BureauNumber{}}
+	for _, b := range c.Bureaux {
+		for _, k := range b.Keys {
+			id, err := transport.PeerID(k.Device)
+			if err != nil {
+				return nil, fmt.Errorf("bureau %d: %w", b.Number, err)
+			}
+			p.machines[b.Number], p.bureau[id] = append(p.machines[b.Number], id), b.Number
+		}
+	}
+	return p, nil
+}
+
+// first is the peer ID of a bureau's first machine: the one that is in the group from its
+// beginning.
+func (p *peers) first(b ledger.BureauNumber) string { return p.machines[b][0] }
+
+// later lists the machines that take another's place.
+func (p *peers) later() (out []string) {
+	for _, ids := range p.machines {
+		out = append(out, ids[1:]...)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// at is the bureau's machine to speak to: the newest one that is connected, or its first.
+func (p *peers) at(b ledger.BureauNumber) (id string, ok bool) {
+	ids := p.machines[b]
+	if len(ids) == 0 {
+		return "", false
+	}
+	up := p.net.Connected()
+	for _, id := range slices.Backward(ids) {
+		if slices.Contains(up, id) {
+			return id, true
+		}
+	}
+	return ids[0], true
+}
+
+// ask puts a question to a bureau.
+func (p *peers) ask(ctx context.Context, b ledger.BureauNumber, protocol string, q []byte) ([]byte, error) {
+	id, ok := p.at(b)
+	if !ok {
+		return nil, fmt.Errorf("no machine of bureau %d is known", b)
+	}
+	return question(ctx, p.net, id, protocol, q)
 }
 
 // Send implements pollbook.Peers.
 func (p *peers) Send(ctx context.Context, to ledger.BureauNumber, m rights.Message) error {
-	id, ok := p.id[to]
-	if !ok {
-		return fmt.Errorf("no machine of bureau %d is known", to)
-	}
-	_, err := question(ctx, p.net, id, protocolRights, encodeMessage(m))
+	_, err := p.ask(ctx, to, protocolRights, encodeMessage(m))
 	return err
 }
 

@@ -67,12 +67,20 @@ func (h *Host) giveUp(ctx context.Context, m *member) error {
 }
 
 // mesh says whether every member is to be connected. Host.mu is held.
-func (h *Host) mesh() bool { return len(h.members) <= h.limits.Mesh }
+func (h *Host) mesh() bool {
+	n := 0
+	for _, m := range h.members {
+		if !m.later {
+			n++
+		}
+	}
+	return n <= h.limits.Mesh
+}
 
 // wanted says whether a connection with the member is to be sought. Host.mu is held.
 func (h *Host) wanted(m *member) bool {
 	return !h.closed && !m.retired &&
-		(m.waiting > 0 || h.mesh() || !m.used.IsZero() && time.Since(m.used) < wantedFor)
+		(m.waiting > 0 || !m.later && h.mesh() || !m.used.IsZero() && time.Since(m.used) < wantedFor)
 }
 
 // touch notes a use of the member, and says whether its links are asked often even when they carry nothing.

@@ -61,6 +61,7 @@ type member struct {
 	dialled  time.Time     // when the last attempt to connect began
 	failures int           // attempts since the last connection that lasted
 	banned   time.Time     // refused until then, for flooding
+	later    bool          // may come during the day, and has not been here yet: let in, not sought
 	retired  bool
 	lastErr  error         // of the last attempt to connect; nil after a success
 	rtt      time.Duration // last measured, 0 if never
@@ -148,6 +149,7 @@ func newHost(cfg Config) (*Host, error) {
 		if m == nil {
 			continue // this machine
 		}
+		m.later = listed.Later
 		if m.book.listed, err = parseAddrs(listed.Addrs, m.id); err != nil {
 			return nil, fmt.Errorf("member %s: %w", listed.Peer, err)
 		}

@@ -52,7 +52,7 @@ func (h *Host) attach(c network.Conn) {
 	}
 	l.heard.Store(h.now())
 	h.links[c] = l
-	m.links = append(slices.Clone(m.links), l)
+	m.links, m.later = append(slices.Clone(m.links), l), false
 	h.wg.Add(1)
 	h.mu.Unlock()
 	go l.serve()

@@ -160,3 +160,30 @@ func TestNoMoreMembersThanTheLimitsAreMadeFor(t *testing.T) {
 		t.Errorf("admitting again: %v", err)
 	}
 }
+
+func TestALaterMachineIsLetInAndNotSoughtBefore(t *testing.T) {
+	t.Parallel()
+	members := names(t, 1, 2, 3)
+	three := start(t, 3, Config{Listen: []string{tcpLoopback}, Members: names(t, 1, 2, 3)})
+	members[2].Addrs, members[2].Later = three.Addrs(), true
+	one := start(t, 1, Config{Listen: []string{tcpLoopback}, Members: members, Limits: Limits{Mesh: 2}})
+	serveEcho(t, one)
+	listed := names(t, 1)
+	listed[0].Addrs = one.Addrs()
+	two := start(t, 2, Config{Members: listed})
+	await(t, "the mesh of the first machines", func() bool { return len(one.Connected()) == 1 && len(two.Connected()) == 1 })
+	for _, s := range one.Status() {
+		if s.Peer == three.Self() && (s.Links > 0 || s.Connected) {
+			t.Error("the later machine was sought")
+		}
+	}
+	if err := three.SetAddrs(one.Self(), one.Addrs()); err != nil {
+		t.Fatal(err)
+	}
+	if err := sendAndHear(dial(t, three, one.Self(), echo), []byte("here")); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(one.Connected()); n != 2 {
+		t.Errorf("%d connected, want 2", n)
+	}
+}

@@ -55,6 +55,9 @@ type Member struct {
 	// Addrs are the addresses known beforehand: multiaddrs, or host:port, which stands for TCP and QUIC at that port. A
 	// host may be a name. Empty: the member is found by mDNS, by what it or another member tells, or it dials itself.
 	Addrs []string
+	// Later marks a machine that may take another's place during the day: it is let in, and not sought before it has
+	// been here.
+	Later bool
 }
 
 // Config is what a Host is started with.
