@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -241,7 +240,7 @@ func TestReplayTakesOnlyWhatTheRulesMake(t *testing.T) {
 		bad := bytes.Clone(d.Entries[2].Encoded)
 		bad[i] ^= 1
 		if _, err := ledger.Replay(d.Group, v, bad); err == nil {
-			t.Error(fmt.Sprintf("byte %d changed", i))
+			t.Errorf("byte %d changed", i)
 		}
 	}
 }

@@ -298,11 +298,12 @@ func (g *Group) contradictory(e *Evidence) bool {
 	if err != nil || x.Verify(g) != nil || y.Verify(g) != nil {
 		return false
 	}
-	return part(&x.Header, &y.Header)
+	return Contradict(&x.Header, &y.Header)
 }
 
-// part says whether no chain holds both batches.
-func part(a, b *Header) bool {
+// Contradict says whether no chain of one machine holds both batches. With both signatures that is
+// proof against the machine (Evidence).
+func Contradict(a, b *Header) bool {
 	if a.Author.Bureau != b.Author.Bureau || a.Author.Incarnation != b.Author.Incarnation || a.Identity() == b.Identity() {
 		return false
 	}

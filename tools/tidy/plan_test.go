@@ -4,10 +4,11 @@ package tidy
 // package missing here fails the test, so that adding a room means drawing it.
 var plan = map[string][]string{
 	// Ground floor: pure.
-	"ledger":            {},
-	"ledger/rights":     {"ledger"},
-	"ledger/election":   {"ledger"},
-	"ledger/ledgertest": {"ledger", "ledger/election"},
+	"ledger":                {},
+	"ledger/rights":         {"ledger"},
+	"ledger/election":       {"ledger"},
+	"ledger/ledgertest":     {"ledger", "ledger/election"},
+	"ledger/reconciliation": {"ledger"},
 
 	// Engine rooms: they know nothing of elections, nor of each other.
 	"consensus":               {},
@@ -23,13 +24,13 @@ var plan = map[string][]string{
 	"node/anchor/anchortest": {"ledger", "ledger/election"},
 	"node/pollbook":          {"ledger", "ledger/rights", "ledger/election", "node/register", "node/journal"},
 	"node": {
-		"consensus", "ledger", "ledger/rights", "ledger/election", "node/anchor", "node/heads", "node/journal", "node/pollbook", "node/register",
+		"consensus", "ledger", "ledger/rights", "ledger/election", "ledger/reconciliation", "node/anchor", "node/heads", "node/journal", "node/pollbook", "node/register",
 		"node/store", "transport",
 	},
 
 	// Doors, and the rooms beside them.
 	"node/cmd/pointage":         {"ledger", "node"},
-	"tools/verify":              {"ledger", "ledger/election"},
+	"tools/verify":              {"ledger", "ledger/election", "ledger/reconciliation"},
 	"tools/prepare":             {"tools/prepare/preparation"},
 	"tools/prepare/preparation": {"ledger", "ledger/election", "node/register"},
 	"tools/adele":               {"tools/adele/platform"},
@@ -61,9 +62,10 @@ var ground = []string{"golang.org/x/mod/sumdb", "golang.org/x/crypto/", "github.
 
 // effects are the standard packages through which the world gets in.
 var effects = map[string][]string{
-	"ledger":          {"os", "net", "net/http", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand"},
-	"ledger/election": {"os", "net", "net/http", "log", "log/slog", "math/rand", "math/rand/v2"},
-	"ledger/rights":   {"time", "os", "net", "net/http", "log", "log/slog", "sync", "math/rand", "math/rand/v2", "crypto/rand"},
-	"node/pollbook":   {"net", "net/http", "os"},
-	"node/register":   {"net", "net/http", "os"},
+	"ledger":                {"os", "net", "net/http", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand"},
+	"ledger/election":       {"os", "net", "net/http", "log", "log/slog", "math/rand", "math/rand/v2"},
+	"ledger/reconciliation": {"time", "os", "net", "net/http", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand"},
+	"ledger/rights":         {"time", "os", "net", "net/http", "log", "log/slog", "sync", "math/rand", "math/rand/v2", "crypto/rand"},
+	"node/pollbook":         {"net", "net/http", "os"},
+	"node/register":         {"net", "net/http", "os"},
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"pointage/ledger"
 )
@@ -35,12 +36,40 @@ type details struct {
 	Admitted    uint64            `json:"admitted"`
 	Conflicts   []conflict        `json:"conflicts"`
 	Evidence    []uint64          `json:"evidence"`
+	EvidenceAt  []place           `json:"evidence_at"`
 	Double      [][]record        `json:"double_admissions"`
 	Anchors     int               `json:"anchors"`
 	Anchored    uint64            `json:"anchored_size"`
 	Cosigners   int               `json:"cosigners"`
 	Certificate bool              `json:"certificate"`
 	TookSeconds float64           `json:"took_seconds"`
+	Epoch       uint8             `json:"epoch"`
+	Earlier     []epoch           `json:"earlier_epochs"`
+	Places      map[string]string `json:"places"`
+	Chains      *chains           `json:"reconciliation"`
+}
+
+type epoch struct {
+	Epoch       uint8  `json:"epoch"`
+	Origin      string `json:"origin"`
+	Entries     uint64 `json:"entries"`
+	Head        string `json:"head"`
+	Root        string `json:"root"`
+	Anchors     int    `json:"anchors"`
+	Anchored    uint64 `json:"anchored_size"`
+	Cosigners   int    `json:"cosigners"`
+	Certificate bool   `json:"certificate"`
+}
+
+// place is an entry: its position in its epoch.
+type place struct {
+	Epoch uint8  `json:"epoch"`
+	Entry uint64 `json:"entry"`
+}
+
+func placeOf(ref uint64) (p place) {
+	p.Epoch, p.Entry = ledger.SplitReference(ref)
+	return p
 }
 
 type conflict struct {
@@ -51,6 +80,8 @@ type conflict struct {
 	Validity  ledger.Validity     `json:"validity"`
 	Class     ledger.Class        `json:"class"`
 	Against   uint64              `json:"against"`
+	Epoch     uint8               `json:"epoch"`
+	AgainstIn uint8               `json:"against_epoch"`
 }
 
 type record struct {
@@ -59,6 +90,7 @@ type record struct {
 	Bureau   ledger.BureauNumber `json:"bureau"`
 	Session  string              `json:"session"`
 	Sequence uint64              `json:"sequence"`
+	Epoch    uint8               `json:"epoch"`
 }
 
 func (r *result) writeJSON(w io.Writer) error {
@@ -84,21 +116,33 @@ func (r *result) details() *details {
 	d := &details{
 		Election: p.Election, Commune: p.Commune, Origin: p.Origin, Entries: p.Entries, Head: p.Head.String(), Root: p.Root.String(),
 		Signatures: p.Signatures, Statements: map[string]uint64{}, Bureaux: p.Bureaux, Admitted: p.Admitted, Conflicts: []conflict{},
-		Evidence: append([]uint64{}, p.Evidence...), Double: [][]record{}, Anchors: p.Anchors, Anchored: p.Anchored, Cosigners: p.Cosigners,
+		Evidence: []uint64{}, EvidenceAt: []place{}, Epoch: p.Epoch, Earlier: []epoch{}, Places: map[string]string{}, Double: [][]record{}, Anchors: p.Anchors, Anchored: p.Anchored, Cosigners: p.Cosigners,
 		Certificate: p.Certificate, TookSeconds: r.took.Seconds(),
 	}
 	for k, n := range p.Statements {
 		d.Statements[k.String()] = n
 	}
+	for _, ref := range p.Evidence {
+		d.Evidence, d.EvidenceAt = append(d.Evidence, placeOf(ref).Entry), append(d.EvidenceAt, placeOf(ref))
+	}
+	for _, e := range p.Earlier {
+		d.Earlier = append(d.Earlier, epoch{e.Epoch, e.Origin, e.Entries, e.Head.String(), e.Root.String(), e.Anchors, e.Anchored, e.Cosigners, e.Certificate})
+	}
+	for n, name := range p.Places {
+		d.Places[strconv.Itoa(int(n))] = name
+	}
 	for _, c := range p.Conflicts {
-		d.Conflicts = append(d.Conflicts, conflict{c.Position, c.Index, c.Kind.String(), c.Author.Bureau, c.Verdict.Validity, c.Verdict.Class, c.Verdict.Against})
+		at, against := placeOf(c.Position), placeOf(c.Verdict.Against)
+		d.Conflicts = append(d.Conflicts, conflict{at.Entry, c.Index, c.Kind.String(), c.Author.Bureau, c.Verdict.Validity, c.Verdict.Class, against.Entry, at.Epoch, against.Epoch})
 	}
 	for _, x := range p.Double {
 		var rs []record
 		for _, a := range x.Records {
-			rs = append(rs, record{x.Kind.String(), a.Position, a.Bureau, hex.EncodeToString(a.ID.Session[:]), a.ID.Sequence})
+			at := placeOf(a.Position)
+			rs = append(rs, record{x.Kind.String(), at.Entry, a.Bureau, hex.EncodeToString(a.ID.Session[:]), a.ID.Sequence, at.Epoch})
 		}
 		d.Double = append(d.Double, rs)
 	}
+	d.Chains = chainsOf(r.chains)
 	return d
 }

@@ -17,6 +17,7 @@ import (
 
 	"pointage/ledger"
 	"pointage/ledger/election"
+	"pointage/ledger/reconciliation"
 )
 
 const usage = `verify replays the export of one commune's ledger, every signature, link, outcome and
@@ -153,8 +154,13 @@ func verify(ctx context.Context, o options, stderr io.Writer) *result {
 		return r
 	}
 	progress, finish := bar(stderr)
-	started := time.Now()
-	r.report, r.err = ledger.Verify(ctx, dir, x.Group, x.Epoch, ledger.Options{Workers: runtime.GOMAXPROCS(0), Progress: progress})
+	started, chains := time.Now(), reconciliation.NewUnion(x.Group)
+	r.report, r.err = ledger.Verify(ctx, dir, x.Group, x.Epoch, ledger.Options{
+		Workers: runtime.GOMAXPROCS(0), Progress: progress, Entry: chains.Entry,
+	})
+	if r.err == nil {
+		r.chains = chains.Report()
+	}
 	r.took = time.Since(started)
 	finish()
 	return r
@@ -171,6 +177,9 @@ func bar(w io.Writer) (progress func(done, total uint64), finish func()) {
 		if b == nil {
 			b = progressbar.NewOptions64(int64(total), progressbar.OptionSetWriter(w), progressbar.OptionSetDescription("entries"),
 				progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+		}
+		if b.GetMax64() != int64(total) {
+			b.ChangeMax64(int64(total)) // the next epoch's
 		}
 		// A bar that can't be drawn is no reason to stop verifying.
 		_ = b.Set64(int64(done))

@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 	one, two := double.Started(1), double.Started(2)
 	one.Put(ledgertest.Admission(0))
 	two.Put(ledgertest.Admission(0))
-	exports := map[string]map[string][]byte{"full": full.Export(), "double": double.Export()}
+	exports := map[string]map[string][]byte{"full": full.Export(), "double": double.Export(), "recovered": recovered(t).Export()}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
@@ -55,6 +55,30 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"flip": flip, "lastline": lastLine},
 	})
+}
+
+// recovered is a day with a clone, a next machine, a gap and a second epoch.
+func recovered(t *testing.T) *ledgertest.Day {
+	d := ledgertest.NewDay(t, 3, 12, nil)
+	one, two, three := d.Started(1), d.Started(2), d.Started(3)
+	clone := *two
+	two.Put(ledgertest.Admission(1))
+	d.Place(clone.Sign(&ledger.Admission{Elector: ledgertest.Elector(1), Means: ledger.ByName}))
+	one.Put(d.Amend(ledger.Amendment{Number: 1, Act: ledger.Relabel, Bureau: 3, Place: []byte("Gemeentehuis")}))
+	d.Anchor()
+	lost := one.Sign(ledgertest.Admission(0))
+	d.Place(lost)
+	d.Anchor()
+	d.Recover(uint64(len(d.Entries)) - 1)
+	d.Place(lost)
+	three.Sign(ledgertest.Admission(2)) // on no medium
+	last := three.Sign(ledgertest.Admission(5), &ledger.Return{Right: ledger.Right{Elector: ledgertest.Elector(5), Kind: ledger.Admit}, Release: []byte{1}})
+	one.Put(&ledger.Imported{Bureau: 3, Generation: 1, Media: 7})
+	d.Place(last)
+	heir := d.Session(2, 22)
+	heir.Author.Incarnation = 1
+	heir.Put(&ledger.SessionOpened{Generation: 1, Media: 3, Unfenced: true}, &ledger.Provisional{Elector: ledgertest.Elector(4), Means: ledger.ByCard})
+	return d
 }
 
 // flip changes one bit: flip FILE OFFSET.

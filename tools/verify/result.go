@@ -10,6 +10,7 @@ import (
 
 	"pointage/ledger"
 	"pointage/ledger/election"
+	"pointage/ledger/reconciliation"
 )
 
 // maxListed is how many conflicts, evidence entries and double admissions the text lists of
@@ -21,7 +22,9 @@ type result struct {
 	// export is nil when there is no manifest at all, its group nil when nothing could be judged.
 	export *election.Export
 	// report is what was seen up to the first offence, nil when it came before the entries.
-	report   *ledger.Report
+	report *ledger.Report
+	// chains is what the authors' chains show, nil unless the export holds.
+	chains   *reconciliation.Report
 	err      error
 	compared bool
 	took     time.Duration
@@ -47,6 +50,9 @@ func (r *result) verdict() string {
 	v := fmt.Sprintf("holds: %d entries of %s", r.report.Entries, r.report.Origin)
 	if n := len(r.report.Double); n > 0 {
 		v += fmt.Sprintf("; %d double admission(s), all records above", n)
+	}
+	if n := len(r.report.Earlier); n > 0 {
+		v += fmt.Sprintf("; after %d earlier epoch(s)", n)
 	}
 	if n := len(r.report.Evidence); n > 0 {
 		v += fmt.Sprintf("; %d batch(es) stand as evidence against their bureau", n)
@@ -75,10 +81,10 @@ func (r *result) sayManifest(out io.Writer) {
 
 func (r *result) sayReport(out io.Writer) {
 	p := r.report
-	fmt.Fprintf(out, "entries     %d, each replayed: form, signature, both chains, outcome by the rules; head %v\n", p.Entries, p.Head)
-	fmt.Fprintf(out, "tree        root %v, as in the checkpoint; every tile as the entries give it\n", p.Root)
-	fmt.Fprintf(out, "checkpoint  cosigned by %d bureaux; a majority of the voting bureaux: %s\n", p.Cosigners, yesNo(p.Certificate))
-	fmt.Fprintf(out, "anchors     %d cosigned by a witness; the newest covers %d of %d entries\n", p.Anchors, p.Anchored, p.Entries)
+	for _, e := range p.Earlier {
+		sayEpoch(out, e)
+	}
+	sayEpoch(out, p.EpochReport)
 	fmt.Fprintf(out, "signatures  %d checked in %v\n", p.Signatures, r.took.Round(time.Millisecond))
 	fmt.Fprintf(out, "statements  %d of %d bureaux:", total(p.Statements), p.Bureaux)
 	for i, k := range slices.Sorted(maps.Keys(p.Statements)) {
@@ -88,20 +94,86 @@ func (r *result) sayReport(out io.Writer) {
 		fmt.Fprintf(out, " %d %v", p.Statements[k], k)
 	}
 	fmt.Fprintf(out, "\nadmitted    %d electors\n", p.Admitted)
+	for _, n := range slices.Sorted(maps.Keys(p.Places)) {
+		fmt.Fprintf(out, "place       bureau %d is at %q by an amendment\n", n, p.Places[n])
+	}
 	listed(out, len(p.Conflicts), "conflicts", func(i int) {
 		c := p.Conflicts[i]
-		fmt.Fprintf(out, "conflict    entry %d statement %d, %v of %v: %s\n", c.Position, c.Index, c.Kind, c.Author, c.Verdict)
+		fmt.Fprintf(out, "conflict    %s statement %d, %v of %v: %s\n", ledger.EntryName(c.Position), c.Index, c.Kind, c.Author, c.Verdict)
 	})
 	listed(out, len(p.Evidence), "evidence entries", func(i int) {
-		fmt.Fprintf(out, "evidence    entry %d holds a batch that can't stand beside an earlier one of its author\n", p.Evidence[i])
+		fmt.Fprintf(out, "evidence    %s holds a batch that can't stand beside an earlier one of its author\n", ledger.EntryName(p.Evidence[i]))
 	})
 	listed(out, len(p.Double), "double admissions", func(i int) {
 		fmt.Fprintf(out, "double      one %v right, %d admissions:", p.Double[i].Kind, len(p.Double[i].Records))
 		for _, a := range p.Double[i].Records {
-			fmt.Fprintf(out, " entry %d (bureau %d, session %x, statement %d)", a.Position, a.Bureau, a.ID.Session[:4], a.ID.Sequence)
+			fmt.Fprintf(out, " %s (bureau %d, session %x, statement %d)", ledger.EntryName(a.Position), a.Bureau, a.ID.Session[:4], a.ID.Sequence)
 		}
 		fmt.Fprintln(out)
 	})
+	sayChains(out, r.chains)
+}
+
+func sayEpoch(out io.Writer, e ledger.EpochReport) {
+	fmt.Fprintf(out, "entries     %d of %s, each replayed: form, signature, both chains, outcome by the rules; head %v\n", e.Entries, e.Origin, e.Head)
+	fmt.Fprintf(out, "tree        root %v, as in the checkpoint; every tile as the entries give it\n", e.Root)
+	fmt.Fprintf(out, "checkpoint  cosigned by %d bureaux; a majority of the voting bureaux: %s\n", e.Cosigners, yesNo(e.Certificate))
+	if e.Anchored > e.Entries {
+		fmt.Fprintf(out, "anchors     %d cosigned by a witness; the newest covers %d entries, of which this epoch lost %d\n", e.Anchors, e.Anchored, e.Anchored-e.Entries)
+		return
+	}
+	fmt.Fprintf(out, "anchors     %d cosigned by a witness; the newest covers %d of %d entries\n", e.Anchors, e.Anchored, e.Entries)
+}
+
+// sayChains is what the authors' chains show beyond the ledger's own verdicts.
+func sayChains(out io.Writer, c *reconciliation.Report) {
+	listed(out, len(c.Forks), "forks", func(i int) {
+		f := c.Forks[i]
+		proof := "shown by the chains"
+		if f.Proved {
+			proof = "proved by two signatures"
+		}
+		a, b := f.First.Header, f.Second.Header
+		fmt.Fprintf(out, "fork        %v statement %d (batch %x) and %v statement %d (batch %x): %s\n", a.Author, a.First, short(a), b.Author, b.First, short(b), proof)
+	})
+	spans(out, "orphan      %v statements %d to %d: recorded, hand-over to be confirmed\n", "orphaned tails", c.Orphans)
+	listed(out, len(c.Misconduct), "statements that a chain does not allow", func(i int) {
+		m := c.Misconduct[i]
+		fmt.Fprintf(out, "misconduct  %v statement %d, %v: %v (its right stood at %q)\n", m.Record.Author, m.Record.Sequence, m.Record.Kind, m.Validity, m.State)
+	})
+	listed(out, len(c.Missing), "missing stretches", func(i int) {
+		m, how := c.Missing[i], "something goes on from it"
+		if m.Signed {
+			how = "others show its signature"
+		}
+		fmt.Fprintf(out, "missing     %v statements %d to %d: %s\n", m.Author, m.From, m.To-1, how)
+	})
+	spans(out, "gap         %v statements %d to %d were placed although some before are missing\n", "gaps", c.Gaps)
+	spans(out, "retired     %v statements %d to %d came after the retirement of its key\n", "stretches after a retirement", c.Retired)
+	listed(out, len(c.Provisionals), "provisional admissions", func(i int) {
+		p := c.Provisionals[i]
+		fmt.Fprintf(out, "provisional %v statement %d: %v\n", p.Record.Author, p.Record.Sequence, p.Outcome)
+	})
+	listed(out, len(c.Activations), "next incarnations", func(i int) {
+		a := c.Activations[i]
+		by := "the code of its envelope"
+		if a.Enrolled {
+			by = "an amendment"
+		}
+		fmt.Fprintf(out, "incarnation %d of bureau %d was activated by %s; it took over the ones before: %s\n", a.Incarnation, a.Bureau, by, yesNo(a.Settled))
+	})
+	listed(out, len(c.Equivocations), "equivocations", func(i int) {
+		fmt.Fprintf(out, "equivocates %v statement %d shows two words of one member that contradict\n", c.Equivocations[i].Author, c.Equivocations[i].Sequence)
+	})
+}
+
+func spans(out io.Writer, format, what string, all []reconciliation.Span) {
+	listed(out, len(all), what, func(i int) { fmt.Fprintf(out, format, all[i].Author, all[i].From, all[i].To-1) })
+}
+
+func short(h ledger.Header) []byte {
+	id := h.Identity()
+	return id[:4]
 }
 
 func listed(out io.Writer, n int, what string, say func(i int)) {
