@@ -214,3 +214,94 @@ func FuzzVKey(f *testing.F) {
 		}
 	})
 }
+
+// same checks that what is read is written alike.
+func same(t *testing.T, in, out []byte, err error) {
+	t.Helper()
+	if err != nil || !bytes.Equal(in, out) {
+		t.Fatalf("%x encodes as %x, %v", in, out, err)
+	}
+}
+
+func FuzzSeed(f *testing.F) {
+	d := seeds(f)
+	raw, err := d.Seed(5).Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(raw)
+	f.Fuzz(func(t *testing.T, in []byte) {
+		s, err := ledger.DecodeSeed(in)
+		if err != nil {
+			return
+		}
+		out, err := s.Encode()
+		same(t, in, out, err)
+		if c, err := d.Group.CheckSeed(1, s); err == nil && c.Size != 5 {
+			t.Fatalf("a seed of %d entries that nobody signed", c.Size)
+		}
+	})
+}
+
+func FuzzWord(f *testing.F) {
+	d := seeds(f)
+	key, m, b := ledgertest.Key(ledgertest.DeviceName(1, 0)), ledger.Member{Bureau: 1}, d.Entries[4].Batch
+	f.Add(ledger.SignApplied(key, d.Group, m, ledger.ReadHead(d.View)).Encode())
+	f.Add(ledger.SignAnswered(key, d.Group, m, 0, b, ledger.Reanswer(d.View, b)).Encode())
+	f.Fuzz(func(t *testing.T, in []byte) {
+		w, err := ledger.DecodeWord(in)
+		if err != nil {
+			return
+		}
+		same(t, in, w.Encode(), nil)
+		if ledger.Disagree(w, w) {
+			t.Fatal("a word that contradicts itself")
+		}
+	})
+}
+
+func FuzzHeads(f *testing.F) {
+	d := seeds(f)
+	raw, err := ledger.EncodeHeads([]ledger.SignedHeader{d.Entries[1].Batch.Signed(), d.Entries[2].Batch.Signed()})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(raw)
+	f.Fuzz(func(t *testing.T, in []byte) {
+		if h, err := ledger.DecodeSignedHeader(in); err == nil {
+			same(t, in, h.Encode(), nil)
+		}
+		hs, err := ledger.DecodeHeads(in)
+		if err != nil {
+			return
+		}
+		out, err := ledger.EncodeHeads(hs)
+		same(t, in, out, err)
+	})
+}
+
+func FuzzChainRequest(f *testing.F) {
+	f.Add(ledger.ChainRequest{Author: seeds(f).Entries[1].Batch.Header.Author, To: 9}.Encode())
+	f.Fuzz(func(t *testing.T, in []byte) {
+		if q, err := ledger.DecodeChainRequest(in); err == nil {
+			same(t, in, q.Encode(), nil)
+		}
+	})
+}
+
+func FuzzChainAnswer(f *testing.F) {
+	d := seeds(f)
+	q := ledger.ChainRequest{Author: d.Entries[1].Batch.Header.Author, To: 9}
+	f.Add((&ledger.ChainAnswer{More: true, Batches: []*ledger.Batch{d.Entries[1].Batch, d.Entries[4].Batch}}).Encode())
+	f.Add((&ledger.ChainAnswer{}).Encode())
+	f.Fuzz(func(t *testing.T, in []byte) {
+		a, err := ledger.DecodeChainAnswer(in)
+		if err != nil {
+			return
+		}
+		same(t, in, a.Encode(), nil)
+		if a.Follows(q) == nil && len(a.Batches) > 0 && a.Batches[0].Header.Author != q.Author {
+			t.Fatal("another author's chain")
+		}
+	})
+}
