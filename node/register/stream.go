@@ -19,7 +19,7 @@ import (
 //	struct {
 //	    opaque magic[8] = "pointreg";
 //	    uint8 version = 1;
-//	    uint8 kind;                    // 1 base, 2 addresses
+//	    uint8 kind;                    // 1 base, 2 addresses, 3 members
 //	    opaque header<1..2^16-1>;
 //	    opaque chunk<1..2^16-1>[...];  // whole records, as many as fit
 //	    opaque last<0>;
@@ -34,6 +34,7 @@ const (
 	formatVersion = 1
 	kindBase      = 1
 	kindAddresses = 2
+	kindMembers   = 3
 	maxChunk      = 1<<16 - 1
 	// MaxElection is the longest name of an election, in bytes.
 	MaxElection = 128
@@ -162,7 +163,7 @@ func newStreamReader(plain io.Reader, kind uint8) (*streamReader, []byte, error)
 	case opening[len(magic)] != formatVersion:
 		return nil, nil, fmt.Errorf("%w: version %d, this program reads version %d", ErrMalformed, opening[len(magic)], formatVersion)
 	case opening[len(magic)+1] != kind:
-		return nil, nil, fmt.Errorf("%w: electors and addresses are in files of their own, this is the other one", ErrMalformed)
+		return nil, nil, fmt.Errorf("%w: electors, addresses and members are in files of their own, this is another one", ErrMalformed)
 	}
 	header, err := s.vector()
 	if err != nil {

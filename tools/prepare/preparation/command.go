@@ -29,16 +29,42 @@ const (
 
 const usage = `prepare makes an election before the day.
 
-  prepare import     check a commune's list of electors, divide and number it
-  prepare make       the same, then draw all keys and write manifest and sealed registers
-  prepare synthetic  write a list of invented electors
+With a commune's list, in its working directory:
+  prepare import     check a list of electors and begin the working directory
+  prepare update     add, strike off and amend electors (death, court decision)
+  prepare divide     divide the electors over the bureaux
+  prepare number     give convocation numbers
+  prepare mark       mark the candidates, from MARTINE
+  prepare members    designate the members of the bureaux
+  prepare bureaux    settle the places and the principal bureau
+  prepare list       write the list for the letters and for ADELE
+  prepare status     say how far it is
+  prepare history    who did what, when and why
 
-"prepare <act> --help" shows its flags. Examples:
+With the whole election:
+  prepare experts    draw the experts' identity
+  prepare make       draw all keys, write manifest and sealed registers
+  prepare keys       put the USB keys together, with their receipts
+  prepare write      copy a key onto a USB medium
+  prepare handover   record that keys were given against their receipts
+  prepare open       open a key, as its president does
+  prepare synthetic  write lists of invented electors
+  prepare region     all of it for the nineteen communes, measured
+
+"prepare <act> --help" shows its flags; GUIDE.md walks through it. Examples:
 
   prepare import --dry-run 21014=electors.csv
   prepare make --election brussels-2030 --witness "$VKEY" --witness-url https://adele.example/ \
       --passphrases letters.csv --out election 21014=electors.csv
 `
+
+// acts are the tool's, by name.
+var acts = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) error{
+	"import": runImport, "update": runUpdate, "divide": runDivide, "number": runNumber, "mark": runMark, "members": runMembers,
+	"bureaux": runBureaux, "list": runList, "status": runStatus, "history": runHistory,
+	"experts": runExperts, "make": runMake, "keys": runKeys, "write": runWrite, "handover": runHandover, "open": runOpen,
+	"synthetic": runSynthetic, "region": runRegion,
+}
 
 // usageError is a wrong flag or file: one line, exit 2.
 type usageError struct{ error }
@@ -58,7 +84,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err == nil || errors.Is(err, flag.ErrHelp):
 		return exitDone
 	case ctx.Err() != nil:
-		fmt.Fprintln(stderr, "prepare: interrupted, nothing was written")
+		fmt.Fprintln(stderr, "prepare: interrupted, nothing is half-written: the same command goes on")
 		return exitInterrupted
 	case errors.Is(err, syscall.ENOSPC):
 		fmt.Fprintf(stderr, "prepare: %v: free some, or give another place; nothing was written\n", err)
@@ -73,20 +99,18 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
-		return wrongUse(`no act is given: import, make or synthetic; see "prepare --help"`)
+		return wrongUse(`no act is given, as import or make; see "prepare --help"`)
 	}
 	switch args[0] {
 	case "-h", "--help", "-help", "help":
 		fmt.Fprint(stdout, usage)
 		return nil
-	case "import":
-		return runImport(ctx, args[1:], stdout, stderr)
-	case "make":
-		return runMake(ctx, args[1:], stdout, stderr)
-	case "synthetic":
-		return runSynthetic(args[1:], stdout)
 	}
-	return wrongUse(`there is no act %q: import, make or synthetic; see "prepare --help"`, args[0])
+	do, known := acts[args[0]]
+	if !known {
+		return wrongUse(`there is no act %.40q; see "prepare --help"`, args[0])
+	}
+	return do(ctx, args[1:], stdout, stderr)
 }
 
 // act is the flag set of one act, which speaks in one line.
@@ -153,10 +177,8 @@ func (l *listFlags) lists(ctx context.Context, args []string, stderr io.Writer) 
 	refused := 0
 	for _, ins := range slices.Sorted(maps.Keys(files)) {
 		file := files[ins]
-		list, bad, err := l.open(ctx, file, Rules{Commune: ins, Live: l.live, SkipBad: l.skipBad, Method: method}, stderr)
-		for _, b := range bad {
-			fmt.Fprintf(stderr, "%s: %v\n", file, b)
-		}
+		list, bad, err := l.open(ctx, file, Rules{Commune: ins, Live: l.live, SkipBad: l.skipBad, Method: method, Bureaux: l.bureaux}, stderr)
+		tellRows(stderr, file, bad)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -185,9 +207,9 @@ func (l *listFlags) lists(ctx context.Context, args []string, stderr io.Writer) 
 }
 
 func (l *listFlags) open(ctx context.Context, file string, rules Rules, stderr io.Writer) (*List, []BadRow, error) {
-	f, err := os.Open(file)
+	f, err := openRows(file)
 	if err != nil {
-		return nil, nil, wrongUse("%v: give the file of the list", err)
+		return nil, nil, err
 	}
 	defer f.Close()
 	bar := newBar(stderr)
@@ -249,17 +271,27 @@ func parseListArguments(args []string) (map[ledger.Commune]string, error) {
 func runImport(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f := newAct("import", `prepare import [flags] INS=LIST.csv ...
 
-Checks lists of electors, divides them over bureaux and numbers them. With --out,
-a list with its bureaux and convocation numbers is written, for the letters.
+With --work, checks lists of electors and begins the communes' working directories.
+Otherwise also divides and numbers them: with --out, a list with its bureaux and
+convocation numbers is written, for the letters.
 
   prepare import --dry-run 21014=electors.csv
+  prepare import --work communes --by "A. Official" 21014=electors.csv
   prepare import --out numbered.csv 21014=electors.csv
 `, stdout)
 	var l listFlags
 	l.add(f.FlagSet)
+	var wf workFlags
+	wf.addAct(f.FlagSet)
 	out := f.String("out", "", "`file` for the divided and numbered list (one commune)")
 	if err := f.parse(args); err != nil {
 		return err
+	}
+	if wf.work != "" {
+		if *out != "" {
+			return wrongUse("import: --out and --work are two ways to go on: give one")
+		}
+		return wf.importWorking(ctx, &l, f.Args(), stdout, stderr)
 	}
 	if *out != "" && f.NArg() > 1 {
 		return wrongUse("--out holds one list: import one commune at a time")
@@ -284,29 +316,6 @@ a list with its bureaux and convocation numbers is written, for the letters.
 
 func sayFigures(w io.Writer, m MadeCommune, method ledger.Modulo97) {
 	fmt.Fprintf(w, "%d: %d electors in %d bureaux of %d to %d, numbered by %v\n", m.INS, m.Electors, m.Bureaux, m.Smallest, m.Largest, method)
-}
-
-func runSynthetic(args []string, stdout io.Writer) error {
-	f := newAct("synthetic", `prepare synthetic [flags]
-
-Writes a list of invented electors on standard output. Their national numbers are
-valid and belong to nobody.
-
-  prepare synthetic --commune 21014 --electors 13000 --seed 1 > electors.csv
-`, stdout)
-	ins := f.Uint("commune", 21014, "INS `code` of the commune")
-	n := f.Int("electors", 1000, "`number` of electors")
-	seed := f.Uint64("seed", 1, "the same seed writes the same list")
-	if err := f.parse(args); err != nil {
-		return err
-	}
-	if f.NArg() > 0 {
-		return wrongUse("synthetic: %q is no flag", f.Arg(0))
-	}
-	if _, err := FindCommune(ledger.Commune(*ins)); err != nil || *n < 1 || *n > ledger.MaxElectors {
-		return wrongUse("synthetic: a commune of the Region (21001 to 21019) has 1 to %d electors", ledger.MaxElectors)
-	}
-	return Synthetic(stdout, *seed, ledger.Commune(*ins), *n)
 }
 
 // bar is one line of progress on a terminal, nothing elsewhere.

@@ -1,11 +1,19 @@
 package preparation
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+
+	"filippo.io/age"
 
 	"pointage/ledger"
 	"pointage/ledger/election"
@@ -18,6 +26,56 @@ type makeFlags struct {
 	out, passphrases                   string
 	simulation, outsideHolders         bool
 	barrier                            time.Duration
+	authority, experts, work           string
+	principal, deputy, second, places  perCommune
+}
+
+// perCommune collects a flag that is given for a commune, as 21014=3, and may be
+// repeated.
+type perCommune map[ledger.Commune][]string
+
+// String is empty: such a flag has no default.
+func (p *perCommune) String() string { return "" }
+
+// Set reads one occurrence.
+func (p *perCommune) Set(arg string) error {
+	code, value, ok := strings.Cut(arg, "=")
+	ins, err := strconv.ParseUint(code, 10, 32)
+	if err == nil {
+		_, err = FindCommune(ledger.Commune(ins))
+	}
+	if !ok || err != nil || value == "" {
+		return errors.New("name the commune before it, as in 21014=3")
+	}
+	if *p == nil {
+		*p = perCommune{}
+	}
+	(*p)[ledger.Commune(ins)] = append((*p)[ledger.Commune(ins)], value)
+	return nil
+}
+
+// one is the commune's bureau, 0 when the flag is not given.
+func (p perCommune) one(flag string, ins ledger.Commune) (ledger.BureauNumber, error) {
+	if len(p[ins]) > 1 {
+		return 0, wrongUse("make: --%s is given twice for %d", flag, ins)
+	}
+	all, err := p.bureaux(flag, ins)
+	if len(all) == 0 || err != nil {
+		return 0, err
+	}
+	return all[0], nil
+}
+
+func (p perCommune) bureaux(flag string, ins ledger.Commune) ([]ledger.BureauNumber, error) {
+	var out []ledger.BureauNumber
+	for _, text := range p[ins] {
+		n, err := parseBureau(text, 0)
+		if err != nil {
+			return nil, wrongUse("make: --%s of %d: %w", flag, ins, err)
+		}
+		out = append(out, n)
+	}
+	return out, nil
 }
 
 func (m *makeFlags) add(f *flag.FlagSet) {
@@ -32,6 +90,13 @@ func (m *makeFlags) add(f *flag.FlagSet) {
 	f.StringVar(&m.witnessURL, "witness-url", "", "ADELE's `address`")
 	f.StringVar(&m.out, "out", "", "`directory` of the election, absent or empty")
 	f.StringVar(&m.passphrases, "passphrases", "", "new `file` for all passphrases: print the letters, then destroy it")
+	f.StringVar(&m.authority, "authority", "", "the authority's key of an earlier election, a `file` (default: a new one is drawn)")
+	f.StringVar(&m.experts, "experts", "", "`file` with the experts' age recipients, one a line: they can open all registers")
+	f.StringVar(&m.work, "work", "", "`directory` of working directories: the arguments are communes, not lists")
+	f.Var(&m.principal, "principal", "the principal bureau, as `21014=3` (default: 1)")
+	f.Var(&m.deputy, "deputy", "its deputy, as `21014=5` (default: the bureau after the principal one)")
+	f.Var(&m.second, "second", "bureau of a second person of amendments, as `21014=7`; may be repeated (default: a person of no bureau)")
+	f.Var(&m.places, "places", "file of bureaux (see prepare bureaux --help), as `21014=bureaux.csv`")
 	f.BoolVar(&m.simulation, "simulation", false, "lay the passphrases beside what they open (never live)")
 }
 
@@ -100,26 +165,196 @@ sealed registers and the bureaux' sealed keys.
 	if err := o.checkManifest(); err != nil {
 		return wrongUse("make: %v", err)
 	}
-	lists, method, err := l.lists(ctx, f.Args(), stderr)
+	if err := m.groups(ctx, &o, &l, f.Args(), stderr); err != nil {
+		return err
+	}
+	made, err := m.make(ctx, &o, l.dryRun, stdout, stderr)
+	if err != nil {
+		return err
+	}
+	for _, c := range made {
+		sayFigures(stdout, c, o.Method)
+	}
+	return nil
+}
+
+// make makes the election; a dry run checks everything and writes nothing.
+func (m *makeFlags) make(ctx context.Context, o *Order, dryRun bool, stdout, stderr io.Writer) ([]MadeCommune, error) {
+	if !dryRun {
+		bar := newBar(stderr)
+		defer bar.clear()
+		o.Progress = func(act string, done, total int) { bar.show(fmt.Sprintf("%s %d/%d", act, done, total)) }
+		made, err := Make(ctx, m.out, *o)
+		bar.clear()
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(stdout, "manifest %v\n", made.Manifest)
+		return made.Communes, nil
+	}
+	if err := o.check(); err != nil {
+		return nil, wrongUse("make: %w", err)
+	}
+	var out []MadeCommune
+	for i := range o.Groups {
+		g := &o.Groups[i]
+		l := g.List
+		if l == nil {
+			var err error
+			if l, err = g.Load(ctx); err != nil {
+				return nil, err
+			}
+			if err := g.complete(l, o.Method); err != nil {
+				return nil, fmt.Errorf("commune %d: %w", g.Commune, err)
+			}
+		}
+		out = append(out, figures(l))
+	}
+	return out, nil
+}
+
+// groups adds the communes to the order: from working directories, or from lists
+// that are imported, divided and numbered here.
+func (m *makeFlags) groups(ctx context.Context, o *Order, l *listFlags, args []string, stderr io.Writer) error {
+	if m.authority != "" {
+		var err error
+		if o.Authority, err = ReadAuthority(m.authority); err != nil {
+			return wrongUse("make: %w", err)
+		}
+	}
+	if m.experts != "" {
+		var err error
+		if o.Experts, err = ReadRecipients(m.experts); err != nil {
+			return wrongUse("make: %w", err)
+		}
+	}
+	if m.work != "" {
+		return m.working(ctx, o, l, args, stderr)
+	}
+	lists, method, err := l.lists(ctx, args, stderr)
 	if err != nil {
 		return err
 	}
 	o.Method = method
 	for _, list := range lists {
-		o.Groups = append(o.Groups, Group{List: list})
-	}
-	if !l.dryRun {
-		bar := newBar(stderr)
-		o.Progress = func(act string, done, total int) { bar.show(fmt.Sprintf("%s %d/%d", act, done, total)) }
-		made, err := Make(ctx, m.out, o)
-		bar.clear()
-		if err != nil {
+		g := Group{List: list, Commune: list.Commune.INS, Bureaux: list.Bureaux}
+		if err := m.office(ctx, &g, stderr); err != nil {
 			return err
 		}
-		fmt.Fprintf(stdout, "manifest %v\n", made.Manifest)
-	}
-	for _, list := range lists {
-		sayFigures(stdout, figures(list), method)
+		o.Groups = append(o.Groups, g)
 	}
 	return nil
 }
+
+// office fills in what the flags say of a commune's bureaux; they go before what
+// the group says already.
+func (m *makeFlags) office(ctx context.Context, g *Group, stderr io.Writer) error {
+	if files := m.places[g.Commune]; len(files) > 0 {
+		f, err := openRows(files[len(files)-1])
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		o, bad, err := ReadOffices(ctx, f, g.Bureaux)
+		if err != nil {
+			return wrongUse("%s: %w", f.Name(), err)
+		}
+		if len(bad) > 0 {
+			return refuseRows(stderr, f.Name(), bad)
+		}
+		g.Principal, g.Deputy, g.Seconds, g.Places = o.Principal, o.Deputy, o.Seconds, o.Places
+	}
+	principal, err1 := m.principal.one("principal", g.Commune)
+	deputy, err2 := m.deputy.one("deputy", g.Commune)
+	seconds, err3 := m.second.bureaux("second", g.Commune)
+	if err := cmp.Or(err1, err2, err3); err != nil {
+		return err
+	}
+	g.Principal, g.Deputy = cmp.Or(principal, g.Principal), cmp.Or(deputy, g.Deputy)
+	if len(seconds) > 0 {
+		g.Seconds = seconds
+	}
+	if err := g.offices(); err != nil {
+		return wrongUse("make: commune %d: %w", g.Commune, err)
+	}
+	return nil
+}
+
+// working adds communes from their working directories, whose lists are read when
+// their turn comes.
+func (m *makeFlags) working(ctx context.Context, o *Order, l *listFlags, args []string, stderr io.Writer) error {
+	files, err := communesOf(job{name: "make"}, args)
+	if err != nil {
+		return err
+	}
+	for _, ins := range slices.Sorted(maps.Keys(files)) {
+		w, err := openState(m.work, ins)
+		if err != nil {
+			return err
+		}
+		s := w.Settled
+		if err := w.Close(); err != nil {
+			return err
+		}
+		switch {
+		case s.Bureaux == 0 || s.Method == 0:
+			return wrongUse("make: the list of %d is not divided and numbered yet: do that first", ins)
+		case l.live && !s.Live:
+			return wrongUse("make: the list of %d was imported for a rehearsal: import it with --live", ins)
+		case o.Method != 0 && o.Method != s.Method:
+			return wrongUse("make: the lists mix methods of check digits: that of %d is by %v, another by %v", ins, s.Method, o.Method)
+		}
+		o.Method = s.Method
+		g := Group{
+			Commune: ins, Bureaux: s.Bureaux, Principal: s.Principal, Deputy: s.Deputy, Seconds: s.Seconds, Places: s.Places,
+			Load: func(ctx context.Context) (*List, error) { return loadWorking(ctx, m.work, ins) },
+		}
+		if err := m.office(ctx, &g, stderr); err != nil {
+			return err
+		}
+		o.Groups = append(o.Groups, g)
+	}
+	return nil
+}
+
+func loadWorking(ctx context.Context, dir string, ins ledger.Commune) (*List, error) {
+	w, err := OpenWorking(ctx, dir, ins)
+	if err != nil {
+		return nil, err
+	}
+	w.List.Method = w.Method
+	return w.List, w.Close()
+}
+
+// maxRecipients bounds a file of recipients, in bytes.
+const maxRecipients = 1 << 20
+
+// ReadRecipients reads a file of hybrid post-quantum age recipients, one a line;
+// lines that begin with # are passed over.
+func ReadRecipients(name string) ([]*age.HybridRecipient, error) {
+	text, err := readBounded(name, maxRecipients)
+	if err != nil {
+		return nil, fmt.Errorf("read recipients: %w", err)
+	}
+	var out []*age.HybridRecipient
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		r, err := age.ParseHybridRecipient(line)
+		if err != nil {
+			return nil, fmt.Errorf("read recipients: %s: line %d is no hybrid recipient (age1pq1…): make one with prepare experts", name, n)
+		}
+		out = append(out, r)
+	}
+	if len(out) == 0 || len(out) > maxExperts {
+		return nil, fmt.Errorf("read recipients: %s: %d recipients, 1 to %d", name, len(out), maxExperts)
+	}
+	return out, nil
+}
+
+// maxExperts is how many experts' recipients an election has.
+const maxExperts = 16

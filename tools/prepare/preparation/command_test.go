@@ -32,7 +32,7 @@ func TestInterruptedCommandEndsWith130AndLeavesNothing(t *testing.T) {
 		if code := Command(ctx, args, &stdout, &stderr); code != 130 {
 			t.Errorf("%s: exit %d: %s", args[0], code, stderr.String())
 		}
-		if stderr.String() != "prepare: interrupted, nothing was written\n" || stdout.Len() > 0 {
+		if stderr.String() != "prepare: interrupted, nothing is half-written: the same command goes on\n" || stdout.Len() > 0 {
 			t.Errorf("%s: %s%s", args[0], stdout.String(), stderr.String())
 		}
 	}

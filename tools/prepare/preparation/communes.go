@@ -58,6 +58,9 @@ func FindCommune(ins ledger.Commune) (Commune, error) {
 // IsNamed says whether a text is the commune's French or Dutch name; case,
 // accents, hyphens and spaces do not matter.
 func (c Commune) IsNamed(text string) bool {
+	if text == c.FR || text == c.NL {
+		return true
+	}
 	name := plainName(text)
 	return name == plainName(c.FR) || name == plainName(c.NL)
 }

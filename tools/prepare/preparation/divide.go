@@ -17,41 +17,140 @@ import (
 // electors in 737 bureaux.
 const ElectorsPerBureau = 885
 
-// Divide gives every elector a bureau (decree, article 1 §2). Who has one in
-// the file keeps it. The others are divided so that the bureaux come out even:
-// a sector stays together in one bureau, unless it is larger than an even share;
-// who has no sector follows the order of the streets, so that neighbours vote
-// together. n is the number of bureaux; 0 takes the file's largest one, or, when
-// it names none, one for each ElectorsPerBureau electors. The same list is
-// always divided the same way.
-func (l *List) Divide(n int) error {
+// Unit is what a division keeps together in one bureau.
+type Unit uint8
+
+// The units. Balanced keeps sectors together as long as that leaves the bureaux
+// even, and neighbours by the order of the streets; BySector and ByStreet never
+// cut a sector or a street.
+const (
+	Balanced Unit = iota
+	BySector
+	ByStreet
+)
+
+// ParseUnit reads "balanced", "sector" or "street".
+func ParseUnit(text string) (Unit, error) {
+	if k := slices.Index(units[:], text); k >= 0 {
+		return Unit(k), nil
+	}
+	return 0, fmt.Errorf("%q is neither balanced, sector nor street", text)
+}
+
+var units = [...]string{"balanced", "sector", "street"}
+
+// String is what ParseUnit reads.
+func (u Unit) String() string { return units[u] }
+
+// Division says how a list is divided.
+type Division struct {
+	// Bureaux is how many there are; 0 takes the list's largest one, or, when it
+	// names none, one for each ElectorsPerBureau electors and as many as Largest asks.
+	Bureaux int
+	Unit    Unit
+	// Smallest and Largest bound a bureau's electors; 0 is no bound.
+	Smallest, Largest int
+	// Anew takes away the bureaux that electors have, the file's own too.
+	Anew bool
+}
+
+// Divide is DivideBy with n bureaux, balanced and without bounds.
+func (l *List) Divide(n int) error { return l.DivideBy(Division{Bureaux: n}) }
+
+// DivideBy gives every elector a bureau (decree, article 1 §2). Who has one keeps
+// it. The others are divided so that the bureaux come out as even as the unit
+// allows. The same list is always divided the same way. When a bureau lies outside
+// the bounds the list is left as it was.
+func (l *List) DivideBy(d Division) error {
+	n, err := l.bureaux(&d)
+	if err != nil {
+		return fmt.Errorf("divide list of %d: %w", l.Commune.INS, err)
+	}
+	before := make([]ledger.BureauNumber, len(l.People))
+	for i := range l.People {
+		before[i] = l.People[i].Bureau
+		if d.Anew {
+			l.People[i].Bureau = 0
+		}
+	}
+	loads := make([]int, n)
+	if err = l.divide(&d, loads); err == nil {
+		err = d.within(loads)
+	}
+	if err != nil {
+		for i := range l.People {
+			l.People[i].Bureau = before[i]
+		}
+		return fmt.Errorf("divide list of %d: %w", l.Commune.INS, err)
+	}
+	l.Bureaux = n
+	return nil
+}
+
+// bureaux is how many there will be.
+func (l *List) bureaux(d *Division) (int, error) {
+	n, named := d.Bureaux, l.Bureaux
+	if d.Anew {
+		named = 0
+	}
 	if n == 0 {
-		n = l.Bureaux
+		n = named
 	}
 	if n == 0 {
 		n = max(1, len(l.People)/ElectorsPerBureau)
+		if d.Largest > 0 {
+			n = max(n, (len(l.People)+d.Largest-1)/d.Largest)
+		}
 	}
-	if n < l.Bureaux {
-		return fmt.Errorf("divide list of %d: %d bureaux, but the list names bureau %d: give at least as many", l.Commune.INS, n, l.Bureaux)
+	switch {
+	case n < named:
+		return 0, fmt.Errorf("%d bureaux, but the list names bureau %d: give at least as many", n, named)
+	case n > ledger.MaxBureaux:
+		return 0, fmt.Errorf("%d bureaux, at most %d", n, ledger.MaxBureaux)
+	case d.Largest > 0 && d.Smallest > d.Largest:
+		return 0, fmt.Errorf("bounds of %d to %d electors: the smallest is above the largest", d.Smallest, d.Largest)
 	}
-	if n > ledger.MaxBureaux {
-		return fmt.Errorf("divide list of %d: %d bureaux, at most %d", l.Commune.INS, n, ledger.MaxBureaux)
+	return n, nil
+}
+
+// within says which bureau lies outside the bounds.
+func (d *Division) within(loads []int) error {
+	for b, load := range loads {
+		if load < d.Smallest {
+			return fmt.Errorf("bureau %d would have %d electors, at least %d are asked for: take fewer bureaux, or cut otherwise", b+1, load, d.Smallest)
+		}
+		if d.Largest > 0 && load > d.Largest {
+			return fmt.Errorf("bureau %d would have %d electors, at most %d are asked for: take more bureaux, or cut otherwise", b+1, load, d.Largest)
+		}
 	}
-	l.Bureaux = n
-	loads := make([]int, n)
+	return nil
+}
+
+func (l *List) divide(d *Division, loads []int) error {
 	var loose []*Person
-	sectors := map[string][]*Person{}
+	together := map[string][]*Person{}
 	for i := range l.People {
-		switch p := &l.People[i]; {
+		p := &l.People[i]
+		key := p.Sector
+		if d.Unit == ByStreet {
+			key = streetOf(p)
+		}
+		switch {
 		case p.Bureau != 0:
 			loads[p.Bureau-1]++
-		case p.Sector != "":
-			sectors[p.Sector] = append(sectors[p.Sector], p)
+		case key != "":
+			together[key] = append(together[key], p)
+		case d.Unit != Balanced:
+			return fmt.Errorf("the elector of line %d has no %s: give it, or divide balanced", p.Line, d.Unit)
 		default:
 			loose = append(loose, p)
 		}
 	}
-	for _, part := range sectorParts(sectors, (len(l.People)+n-1)/n) {
+	share := len(l.People) // a unit is never cut
+	if d.Unit == Balanced {
+		share = (len(l.People) + len(loads) - 1) / len(loads)
+	}
+	for _, part := range unitParts(together, share) {
 		b := slices.Index(loads, slices.Min(loads))
 		for _, p := range part {
 			p.Bureau = ledger.BureauNumber(b + 1)
@@ -64,13 +163,22 @@ func (l *List) Divide(n int) error {
 			p.Bureau = ledger.BureauNumber(b + 1)
 		}
 		loose = loose[room:]
+		loads[b] += room
 	}
 	return nil
 }
 
-// sectorParts are the sectors, the largest first; one that exceeds an even share
-// is cut along its streets.
-func sectorParts(sectors map[string][]*Person, share int) [][]*Person {
+// streetOf is the postcode and street of a person, "" without a street.
+func streetOf(p *Person) string {
+	if p.Address.Street == "" {
+		return ""
+	}
+	return p.Address.Postcode + " " + register.Fold(p.Address.Street)
+}
+
+// unitParts are the sectors or streets, the largest first; one that exceeds the
+// share is cut along its streets.
+func unitParts(sectors map[string][]*Person, share int) [][]*Person {
 	names := make([]string, 0, len(sectors))
 	for name := range sectors {
 		names = append(names, name)
@@ -120,21 +228,32 @@ func evenShares(loads []int, count int) []int {
 }
 
 func inStreetOrder(people []*Person) {
-	type key struct {
+	type place struct {
 		street string
 		house  int
+		*Person
 	}
-	keys := make(map[*Person]key, len(people))
-	for _, p := range people {
+	folded := map[string]string{}
+	places := make([]place, len(people))
+	for i, p := range people {
 		a := &p.Address
-		keys[p] = key{a.Postcode + " " + register.Fold(a.Street), houseNumber(a.Number)}
+		street, known := folded[a.Street]
+		if !known {
+			street = register.Fold(a.Street)
+			folded[a.Street] = street
+		}
+		places[i] = place{a.Postcode + " " + street, houseNumber(a.Number), p}
 	}
-	slices.SortFunc(people, func(a, b *Person) int {
-		ka, kb := keys[a], keys[b]
-		return cmp.Or(strings.Compare(ka.street, kb.street), cmp.Compare(ka.house, kb.house),
-			strings.Compare(a.Address.Number, b.Address.Number), strings.Compare(a.Address.Box, b.Address.Box),
+	slices.SortFunc(places, func(a, b place) int {
+		if c := cmp.Or(strings.Compare(a.street, b.street), cmp.Compare(a.house, b.house)); c != 0 {
+			return c
+		}
+		return cmp.Or(strings.Compare(a.Address.Number, b.Address.Number), strings.Compare(a.Address.Box, b.Address.Box),
 			a.NationalNumber.Compare(b.NationalNumber))
 	})
+	for i := range places {
+		people[i] = places[i].Person
+	}
 }
 
 // houseNumber is the number that a text begins with: 12 for "12A".
@@ -152,27 +271,34 @@ func houseNumber(s string) int {
 
 // Number gives every elector without one a convocation number (decree, article 1
 // §2): the serials that the file leaves free, from 1 on and 0 last, by bureau and
-// name. method must be the list's own when it has numbers.
-func (l *List) Number(method ledger.Modulo97) error {
+// name. method must be the list's own when it has numbers. Retired serials, of
+// electors who were struck off, are given to nobody.
+func (l *List) Number(method ledger.Modulo97, retired ...uint32) error {
 	if l.Method != 0 && l.Method != method {
 		return fmt.Errorf("number list of %d: its check digits are by %v, this election's by %v", l.Commune.INS, l.Method, method)
 	}
 	used := make([]bool, ledger.MaxConvocationSerial+1)
-	var without []*Person
+	for _, serial := range retired {
+		used[serial] = true
+	}
+	type named struct {
+		name string
+		*Person
+	}
+	var without []named
 	for i := range l.People {
 		p := &l.People[i]
 		if p.ConvocationNumber.IsZero() {
-			without = append(without, p)
+			without = append(without, named{register.Fold(p.Surname) + "\x00" + register.Fold(p.FirstNames), p})
 		} else {
 			used[p.ConvocationNumber.Serial()] = true
 		}
 	}
-	names := make(map[*Person]string, len(without))
-	for _, p := range without {
-		names[p] = register.Fold(p.Surname) + "\x00" + register.Fold(p.FirstNames)
-	}
-	slices.SortFunc(without, func(a, b *Person) int {
-		return cmp.Or(cmp.Compare(a.Bureau, b.Bureau), strings.Compare(names[a], names[b]), a.NationalNumber.Compare(b.NationalNumber))
+	slices.SortFunc(without, func(a, b named) int {
+		if a.Bureau != b.Bureau {
+			return cmp.Compare(a.Bureau, b.Bureau)
+		}
+		return cmp.Or(strings.Compare(a.name, b.name), a.NationalNumber.Compare(b.NationalNumber))
 	})
 	serial := 0 // the last one given
 	for _, p := range without {

@@ -1,7 +1,6 @@
 package preparation
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"pointage/ledger"
 	"pointage/node/register"
@@ -17,8 +15,6 @@ import (
 
 // Limits of a list of electors.
 const (
-	// MaxLine is the longest line, in bytes.
-	MaxLine = 4096
 	// MaxRows is how many rows are read; a commune numbers fewer electors, so
 	// what is beyond is no list of one commune.
 	MaxRows = 4 * ledger.MaxElectors
@@ -42,12 +38,19 @@ const (
 	colBureau
 	colConvocation
 	columnCount
+	// A working list also has what the later acts have found out.
+	colCandidate = iota - 1
+	colFunction
+	colServes
+	colMember
+	workingColumns
 	requiredColumns = colLanguage + 1
 )
 
-var columns = [columnCount]string{
+var columns = [workingColumns]string{
 	"national_number", "surname", "first_names", "street", "number", "box", "postcode", "municipality", "language",
 	"sector", "bureau", "convocation_number",
+	"candidate", "function", "serves", "member",
 }
 
 // Person is an elector with what only the preparation needs.
@@ -56,6 +59,24 @@ type Person struct {
 	Address register.Address
 	Sector  string
 	Line    int // in the file, from 1
+	// Candidate is the mark from MARTINE: no candidate is designated as a member
+	// of a bureau (decree, article 6).
+	Candidate bool
+	// Function, Serves and Member are those of somebody convened as a member of a
+	// bureau (decree, article 8 §1): what for, where, and the number in the
+	// commune's list of members; all 0 for others.
+	Function register.Function
+	Serves   ledger.BureauNumber
+	Member   uint16
+}
+
+// Home is the bureau at which the elector votes: for a member the one where the
+// member serves, else the one of the division.
+func (p *Person) Home() ledger.BureauNumber {
+	if p.Serves != 0 {
+		return p.Serves
+	}
+	return p.Bureau
 }
 
 // List is a commune's electors, as imported, then divided and numbered.
@@ -88,8 +109,13 @@ type Rules struct {
 	SkipBad bool
 	// Method is the one that convocation numbers must have; 0 detects it.
 	Method ledger.Modulo97
+	// Bureaux is how many the commune has, when that is known: a row that names
+	// another is refused. 0 accepts any.
+	Bureaux int
 	// Progress, when set, hears how many rows were read, now and then.
 	Progress func(rows int)
+	// working reads a working list, which has more columns.
+	working bool
 }
 
 // Import reads a list of electors: CSV in UTF-8, one elector a line, columns as
@@ -104,9 +130,13 @@ func Import(ctx context.Context, r io.Reader, rules Rules) (*List, []BadRow, err
 	}
 	in := &importer{
 		rules: rules, list: &List{Commune: commune},
+		table:      table{columns: columns[:columnCount], required: requiredColumns, maxRows: MaxRows, progress: rules.Progress},
 		byNational: map[ledger.NationalNumber]int{}, byConvocation: map[ledger.ConvocationNumber]int{},
 	}
-	if err := in.read(ctx, r); err != nil {
+	if rules.working {
+		in.columns, in.required = columns[:], len(columns)
+	}
+	if err := in.read(ctx, r, in.row); err != nil {
 		return nil, nil, fmt.Errorf("import list of %d: %w", rules.Commune, err)
 	}
 	if err := in.settleMethod(); err != nil {
@@ -127,116 +157,64 @@ func Import(ctx context.Context, r io.Reader, rules Rules) (*List, []BadRow, err
 
 // importer is the state of one Import.
 type importer struct {
+	table
 	rules Rules
 	list  *List
-	bad   []BadRow
-	place [columnCount]int // of each column in the file, -1 when absent
-	width int
-	rows  int
 
-	byNational    map[ledger.NationalNumber]int // line of the first with it
+	byNational    map[ledger.NationalNumber]int // place in the list
 	byConvocation map[ledger.ConvocationNumber]int
 	// Lines of the first number that only one method accepts, 0 for none.
 	onlyComplement, onlyRemainder int
 }
 
-var errTooLong = errors.New("the line is too long")
-
-func (in *importer) read(ctx context.Context, r io.Reader) error {
-	lines := bufio.NewReaderSize(r, MaxLine)
-	fields := make([]string, 0, columnCount)
-	for line := 1; ; line++ {
-		text, err := readLine(lines)
-		if err == io.EOF {
-			break
-		}
-		if err != nil && !errors.Is(err, errTooLong) {
-			return err
-		}
-		if line == 1 {
-			if err := in.readHeader(text, err); err != nil {
-				return err
-			}
-			continue
-		}
-		if err == nil && text == "" {
-			continue
-		}
-		if in.rows++; in.rows > MaxRows {
-			return fmt.Errorf("more than %d rows: this is no list of one commune", MaxRows)
-		}
-		if in.rows%4096 == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if in.rules.Progress != nil {
-				in.rules.Progress(in.rows)
-			}
-		}
-		if err == nil {
-			fields, err = splitRow(text, fields[:0])
-		}
-		if err == nil {
-			err = in.row(line, fields)
-		}
-		if err != nil {
-			in.bad = append(in.bad, BadRow{line, err.Error()})
-		}
-	}
-	if in.width == 0 {
-		return errors.New("the file is empty: its first row must name the columns")
-	}
-	if in.rules.Progress != nil {
-		in.rules.Progress(in.rows)
-	}
-	return nil
-}
-
 // row reads one elector, or says why it is refused.
-func (in *importer) row(line int, fields []string) error {
-	if len(fields) != in.width {
-		return fmt.Errorf("%d fields where the first row has %d", len(fields), in.width)
-	}
-	var get [columnCount]string
-	for c, k := range in.place {
-		if k < 0 {
-			continue
-		}
-		get[c] = strings.Join(strings.Fields(fields[k]), " ")
-		if strings.ContainsFunc(get[c], unicode.IsControl) {
-			return fmt.Errorf("%s: a control character", columns[c])
-		}
-	}
+func (in *importer) row(line int, get []string) error {
 	p := Person{Line: line}
 	var err error
 	if p.NationalNumber, err = in.nationalNumber(get[colNationalNumber]); err != nil {
 		return fmt.Errorf("%s: %w", columns[colNationalNumber], err)
 	}
 	if first, twice := in.byNational[p.NationalNumber]; twice {
-		return fmt.Errorf("%s: the same as on line %d", columns[colNationalNumber], first)
+		return in.twice(&in.list.People[first], get)
 	}
-	if err := p.fill(&get, in.list.Commune); err != nil {
+	if err := p.fill(get, in.list.Commune, in.rules.Bureaux); err != nil {
 		return err
 	}
 	if err := in.convocation(&p, get[colConvocation]); err != nil {
 		return fmt.Errorf("%s: %w", columns[colConvocation], err)
 	}
-	in.byNational[p.NationalNumber] = line
+	if in.rules.working {
+		if err := p.fillWorking(get[columnCount:]); err != nil {
+			return err
+		}
+	}
+	in.byNational[p.NationalNumber] = len(in.list.People)
 	in.list.Bureaux = max(in.list.Bureaux, int(p.Bureau))
 	in.list.People = append(in.list.People, p)
 	return nil
 }
 
+// twice refuses a row whose national number an earlier one has.
+func (in *importer) twice(first *Person, get []string) error {
+	name := ""
+	if get[colSurname] != first.Surname || get[colFirstNames] != first.FirstNames {
+		name = ", there under another name: find out whose it is"
+	}
+	return fmt.Errorf("%s: the same as on line %d%s", columns[colNationalNumber], first.Line, name)
+}
+
+var errTestNumber = errors.New("serial 000 or 999 is given to nobody: test data has no place in a live election")
+
 func (in *importer) nationalNumber(text string) (ledger.NationalNumber, error) {
 	n, err := ledger.ParseNationalNumber(text)
 	if err == nil && in.rules.Live && n.IsUnassigned() {
-		err = errors.New("serial 000 or 999 is given to nobody: test data has no place in a live election")
+		err = errTestNumber
 	}
 	return n, err
 }
 
 // fill reads all columns but the two numbers.
-func (p *Person) fill(get *[columnCount]string, commune Commune) error {
+func (p *Person) fill(get []string, commune Commune, bureaux int) error {
 	p.Surname, p.FirstNames = get[colSurname], get[colFirstNames]
 	p.Address = register.Address{
 		NationalNumber: p.NationalNumber, Street: get[colStreet], Number: get[colNumber], Box: get[colBox],
@@ -270,12 +248,46 @@ func (p *Person) fill(get *[columnCount]string, commune Commune) error {
 		return fmt.Errorf("%s: neither fr nor nl", columns[colLanguage])
 	}
 	if text := get[colBureau]; text != "" {
-		n, err := strconv.ParseUint(text, 10, 16)
-		if err != nil || n < 1 || n > ledger.MaxBureaux {
-			return fmt.Errorf("%s: not a number from 1 to %d", columns[colBureau], ledger.MaxBureaux)
+		var err error
+		if p.Bureau, err = parseBureau(text, bureaux); err != nil {
+			return fmt.Errorf("%s: %w", columns[colBureau], err)
 		}
-		p.Bureau = ledger.BureauNumber(n)
 	}
+	return nil
+}
+
+// parseBureau reads a bureau's number; bureaux is how many there are, 0 when that
+// is not known.
+func parseBureau(text string, bureaux int) (ledger.BureauNumber, error) {
+	n, err := strconv.ParseUint(text, 10, 16)
+	switch {
+	case err != nil || n < 1 || n > ledger.MaxBureaux:
+		return 0, fmt.Errorf("not a number from 1 to %d", ledger.MaxBureaux)
+	case bureaux > 0 && int(n) > bureaux:
+		return 0, fmt.Errorf("there is no bureau %d: the commune has %d", n, bureaux)
+	}
+	return ledger.BureauNumber(n), nil
+}
+
+// fillWorking reads what a working list has more.
+func (p *Person) fillWorking(get []string) error {
+	const at = columnCount
+	p.Candidate = get[colCandidate-at] == "yes"
+	if get[colFunction-at] == "" {
+		return nil
+	}
+	var err error
+	if p.Function, err = register.ParseFunction(get[colFunction-at]); err != nil {
+		return fmt.Errorf("%s: %w", columns[colFunction], err)
+	}
+	if p.Serves, err = parseBureau(get[colServes-at], 0); err != nil {
+		return fmt.Errorf("%s: %w", columns[colServes], err)
+	}
+	n, err := strconv.ParseUint(get[colMember-at], 10, 16)
+	if err != nil || n < 1 {
+		return fmt.Errorf("%s: no number", columns[colMember])
+	}
+	p.Member = uint16(n)
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package preparation
 
 import (
+	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
@@ -18,37 +20,85 @@ import (
 	"pointage/node/register"
 )
 
-// commune writes the part of one commune and adds it to the manifest.
-func (m *maker) commune(g *Group) error {
+// commune writes the part of group i and fills in its place in the manifest.
+func (m *maker) commune(ctx context.Context, i int, signatories []uint16) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	g := &m.order.Groups[i]
 	l := g.List
-	ins := l.Commune.INS
+	if l == nil {
+		var err error
+		if l, err = g.Load(ctx); err != nil {
+			return err
+		}
+		if err := g.complete(l, m.order.Method); err != nil {
+			return err
+		}
+	}
+	ins := g.Commune
 	binding := register.Binding{Election: m.order.Election, Commune: ins, Live: m.order.Live}
 	identities, err := m.identities(l)
 	if err != nil {
 		return err
 	}
 	c := g.entry()
-	if err := m.electors(&c, g, binding, identities); err != nil {
+	c.Electors = uint32(len(l.People))
+	if err := m.electors(ctx, &c, g, l, binding, identities); err != nil {
 		return err
 	}
 	log := drawn32()
 	c.LogKey = ed25519.NewKeyFromSeed(log[:]).Public().(ed25519.PublicKey)
 	origin := (&ledger.Group{Election: m.order.Election, Commune: ins}).Origin(0)
 	dir := strconv.Itoa(int(ins))
-	if err := m.staging.text(path.Join(dir, OriginFile), origin+"\n"); err != nil {
+	if err := m.regional(path.Join(dir, OriginFile), nil, text(origin+"\n")); err != nil {
 		return err
 	}
-	if err := m.staging.text(path.Join(dir, LogVKeyFile), ledger.LogVKey(origin, c.LogKey)+"\n"); err != nil {
+	if err := m.regional(path.Join(dir, LogVKeyFile), nil, text(ledger.LogVKey(origin, c.LogKey)+"\n")); err != nil {
 		return err
 	}
-	if err := m.bureaux(&c, g, binding, identities, log); err != nil {
+	m.made.Communes[i] = figures(l)
+	l = nil // the long part needs it no more
+	if m.secrets[i], err = m.bureaux(ctx, &c, g, binding, identities, log); err != nil {
 		return err
 	}
-	if err := m.signatories(&c, binding); err != nil {
+	m.manifest.Communes[i] = c
+	more, err := m.signatories(g, binding, signatories)
+	m.secrets[i] = append(m.secrets[i], more...)
+	return err
+}
+
+func text(s string) func(io.Writer) error {
+	return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
+}
+
+// regional writes a file that is on all keys of the Region.
+func (m *maker) regional(name string, hash *ledger.Hash, fill func(io.Writer) error) error {
+	h, err := m.staging.write(name, fill)
+	if err != nil {
 		return err
 	}
-	m.manifest.Communes = append(m.manifest.Communes, c)
-	m.made.Communes = append(m.made.Communes, figures(l))
+	if hash != nil {
+		*hash = h
+	}
+	m.mu.Lock()
+	m.digests[name] = h
+	m.mu.Unlock()
+	return nil
+}
+
+// ownFile writes a file of one bureau's keys.
+func (m *maker) ownFile(dir, name string, fill func(io.Writer) error) error {
+	h, err := m.staging.write(path.Join(dir, name), fill)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	if m.own[dir] == nil {
+		m.own[dir] = map[string]ledger.Hash{}
+	}
+	m.own[dir][name] = h
+	m.mu.Unlock()
 	return nil
 }
 
@@ -65,18 +115,29 @@ func (m *maker) identities(l *List) ([]*age.HybridIdentity, error) {
 	return out, nil
 }
 
-// electors writes roll, register and addresses.
-func (m *maker) electors(c *election.Commune, g *Group, binding register.Binding, identities []*age.HybridIdentity) error {
-	l := g.List
+// electors writes roll, register, addresses and members.
+func (m *maker) electors(ctx context.Context, c *election.Commune, g *Group, l *List, binding register.Binding, identities []*age.HybridIdentity) error {
 	contents := register.Contents{Binding: binding, Method: m.order.Method, Key: drawn32(), Electors: make([]register.Elector, len(l.People))}
 	defer clear(contents.Key[:])
 	addresses := make([]register.Address, len(l.People))
 	rows := make([]ledger.RollRow, len(l.People))
+	var members []register.Member
+	var numbers []homed
 	for i := range l.People {
 		p := &l.People[i]
 		contents.Electors[i], addresses[i] = p.Elector, p.Address
-		rows[i] = ledger.RollRow{Elector: ledger.Token(contents.Key, p.NationalNumber), Home: p.Bureau}
+		contents.Electors[i].Bureau = p.Home()
+		rows[i] = ledger.RollRow{Elector: ledger.Token(contents.Key, p.NationalNumber), Home: p.Home()}
+		if p.Member != 0 {
+			members = append(members, register.Member{Number: p.Member, Bureau: p.Serves, Function: p.Function, NationalNumber: p.NationalNumber})
+		}
+		if !p.NationalNumber.IsUnassigned() {
+			numbers = append(numbers, homed{p.NationalNumber.Uint64(), c.INS, p.Line})
+		}
 	}
+	m.mu.Lock()
+	m.numbers = append(m.numbers, numbers...)
+	m.mu.Unlock()
 	roll, err := ledger.NewRoll(rows)
 	if err != nil {
 		return err
@@ -86,29 +147,30 @@ func (m *maker) electors(c *election.Commune, g *Group, binding register.Binding
 		all = append(all, id.Recipient())
 	}
 	principal := []age.Recipient{identities[g.Principal-1].Recipient()}
+	for _, expert := range m.order.Experts {
+		all, principal = append(all, expert), append(principal, expert)
+	}
 	dir := strconv.Itoa(int(c.INS))
 	var jobs errgroup.Group
 	job := func(hash *ledger.Hash, name string, fill func(io.Writer) error) {
-		jobs.Go(func() (err error) {
-			*hash, err = m.staging.write(path.Join(dir, name), fill)
-			return err
-		})
+		jobs.Go(func() error { return m.regional(path.Join(dir, name), hash, fill) })
 	}
 	m.progress(fmt.Sprintf("%d: sealing the register", c.INS), 0, 1)
 	job(&c.Roll, RollFile, func(w io.Writer) error { _, err := w.Write(roll.Encode()); return err })
 	job(&c.Register, RegisterFile, func(w io.Writer) error { return register.Seal(w, contents, all) })
 	job(&c.Addresses, AddressesFile, func(w io.Writer) error { return register.SealAddresses(w, binding, addresses, principal) })
+	job(nil, MembersFile, func(w io.Writer) error { return register.SealMembers(w, binding, members, all) })
 	if err := jobs.Wait(); err != nil {
 		return err
 	}
 	m.progress(fmt.Sprintf("%d: sealing the register", c.INS), 1, 1)
-	return m.ctx.Err()
+	return ctx.Err()
 }
 
 // bureaux writes every bureau's keys, several at a time: scrypt is made to cost.
-func (m *maker) bureaux(c *election.Commune, g *Group, binding register.Binding, identities []*age.HybridIdentity, log [32]byte) error {
+func (m *maker) bureaux(ctx context.Context, c *election.Commune, g *Group, binding register.Binding, identities []*age.HybridIdentity, log [32]byte) ([]Secret, error) {
 	secrets := make([][]Secret, len(identities))
-	jobs, ctx := errgroup.WithContext(m.ctx)
+	jobs, ctx := errgroup.WithContext(ctx)
 	jobs.SetLimit(runtime.GOMAXPROCS(0))
 	finished := make(chan struct{}, len(identities))
 	for i := range identities {
@@ -129,11 +191,10 @@ func (m *maker) bureaux(c *election.Commune, g *Group, binding register.Binding,
 		m.progress(fmt.Sprintf("%d: sealing the bureaux' keys", c.INS), len(finished), len(identities))
 	}
 	if err := jobs.Wait(); err != nil {
-		return err
+		return nil, err
 	}
 	m.progress(fmt.Sprintf("%d: sealing the bureaux' keys", c.INS), len(identities), len(identities))
-	m.secrets = append(m.secrets, slices.Concat(secrets...)...)
-	return nil
+	return slices.Concat(secrets...), nil
 }
 
 // bureau draws and writes the keys of one bureau's incarnations.
@@ -151,7 +212,7 @@ func (m *maker) bureau(b *election.Bureau, k register.Keys) ([]Secret, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := m.staging.write(path.Join(dir, name), func(w io.Writer) error { return register.SealKeys(w, k, passphrase) }); err != nil {
+		if err := m.ownFile(dir, name, func(w io.Writer) error { return register.SealKeys(w, k, passphrase) }); err != nil {
 			return nil, err
 		}
 		opens := path.Join(path.Base(dir), name)
@@ -174,32 +235,44 @@ func (m *maker) secret(draw func(io.Reader) (string, error), beside string) (str
 	return passphrase, err
 }
 
-// signatories writes the keys of the three persons of a commune who sign
-// amendments: one at the principal bureau, one at its deputy, and one of no
-// bureau, so that the two signatures can always be had.
-func (m *maker) signatories(c *election.Commune, binding register.Binding) error {
-	for _, bureau := range []ledger.BureauNumber{c.Principal, c.Deputy, 0} {
-		number := uint16(len(m.manifest.Signatories) + 1)
+// signatories writes the keys of the persons of a commune who sign amendments: one
+// at the principal bureau, one at its deputy, and the second persons, or one of no
+// bureau, so that the two signatures can always be had. Who sits at a bureau finds
+// the key on that bureau's keys too.
+func (m *maker) signatories(g *Group, binding register.Binding, numbers []uint16) ([]Secret, error) {
+	var out []Secret
+	for i, bureau := range g.signatories() {
+		number := numbers[i]
 		key := register.Signatory{Binding: binding, Number: number, Seed: drawn32()}
 		name := SignatoryFile(number)
-		dir := strconv.Itoa(int(c.INS))
+		dir := strconv.Itoa(int(g.Commune))
 		passphrase, err := m.secret(register.Passphrase, path.Join(dir, fmt.Sprintf("%s-signatory-%d", PassphraseFile, number)))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if _, err := m.staging.write(path.Join(dir, name), func(w io.Writer) error { return register.SealSignatory(w, key, passphrase) }); err != nil {
-			return err
+		var sealed bytes.Buffer
+		if err := register.SealSignatory(&sealed, key, passphrase); err != nil {
+			return nil, err
 		}
-		m.secrets = append(m.secrets, Secret{Commune: c.INS, Bureau: bureau, Opens: name, Passphrase: passphrase})
-		m.manifest.Signatories = append(m.manifest.Signatories, election.Signatory{
-			Number: number, Commune: c.INS, Bureau: bureau, Key: ed25519.NewKeyFromSeed(key.Seed[:]).Public().(ed25519.PublicKey),
-		})
+		if err := m.staging.text(path.Join(dir, name), sealed.String()); err != nil {
+			return nil, err
+		}
+		if bureau != 0 {
+			if err := m.ownFile(BureauDir(g.Commune, bureau), name, text(sealed.String())); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, Secret{Commune: g.Commune, Bureau: bureau, Opens: name, Passphrase: passphrase})
+		// Its place was made before the communes' work began.
+		m.manifest.Signatories[number-1].Key = ed25519.NewKeyFromSeed(key.Seed[:]).Public().(ed25519.PublicKey)
 	}
-	return nil
+	return out, nil
 }
 
 func (m *maker) progress(act string, done, total int) {
 	if m.order.Progress != nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		m.order.Progress(act, done, total)
 	}
 }

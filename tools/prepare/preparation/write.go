@@ -152,30 +152,48 @@ func writeFile(path string, fill func(io.Writer) error) (err error) {
 }
 
 // WriteCSV writes the list as Import reads it, with all columns, in file order.
-func (l *List) WriteCSV(w io.Writer) error {
+func (l *List) WriteCSV(w io.Writer) error { return l.write(w, false) }
+
+// write is WriteCSV; a working list has more columns.
+func (l *List) write(w io.Writer, working bool) error {
 	out := csv.NewWriter(w)
-	if err := out.Write(columns[:]); err != nil {
+	names := columns[:columnCount]
+	if working {
+		names = columns[:]
+	}
+	if err := out.Write(names); err != nil {
 		return err
 	}
+	row := make([]string, workingColumns)
 	for i := range l.People {
-		p := &l.People[i]
-		a := &p.Address
-		row := []string{
-			p.NationalNumber.Printed(), p.Surname, p.FirstNames, a.Street, a.Number, a.Box, a.Postcode, a.Municipality,
-			p.Language.String(), p.Sector, "", "",
-		}
-		if p.Bureau != 0 {
-			row[colBureau] = strconv.Itoa(int(p.Bureau))
-		}
-		if !p.ConvocationNumber.IsZero() {
-			row[colConvocation] = p.ConvocationNumber.Digits()
-		}
-		if err := out.Write(row); err != nil {
+		l.People[i].row(row)
+		if err := out.Write(row[:len(names)]); err != nil {
 			return err
 		}
 	}
 	out.Flush()
 	return out.Error()
+}
+
+// row fills in the person's columns.
+func (p *Person) row(row []string) {
+	a := &p.Address
+	clear(row)
+	row[colNationalNumber], row[colSurname], row[colFirstNames] = p.NationalNumber.Printed(), p.Surname, p.FirstNames
+	row[colStreet], row[colNumber], row[colBox], row[colPostcode], row[colMunicipality] = a.Street, a.Number, a.Box, a.Postcode, a.Municipality
+	row[colLanguage], row[colSector] = p.Language.String(), p.Sector
+	if p.Bureau != 0 {
+		row[colBureau] = strconv.Itoa(int(p.Bureau))
+	}
+	if !p.ConvocationNumber.IsZero() {
+		row[colConvocation] = p.ConvocationNumber.Digits()
+	}
+	if p.Candidate {
+		row[colCandidate] = "yes"
+	}
+	if p.Member != 0 {
+		row[colFunction], row[colServes], row[colMember] = p.Function.String(), strconv.Itoa(int(p.Serves)), strconv.Itoa(int(p.Member))
+	}
 }
 
 // Secret is a passphrase that a person gets in a closed letter.
