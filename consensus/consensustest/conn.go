@@ -20,6 +20,7 @@ type half struct {
 	size    int
 	ended   bool          // the writer closed
 	refused bool          // the reader closed
+	dead    bool          // a machine at one end crashed: neither side hears of the other any more
 	changed chan struct{} // closed and replaced when anything here changes
 }
 
@@ -151,12 +152,12 @@ func (c *conn) Write(b []byte) (int, error) {
 			return written, err
 		}
 		if room := window - h.size; room > 0 {
-			_, delay := h.link.state()
 			n := min(room, len(b)-written)
-			h.chunks = append(h.chunks, chunk{append([]byte(nil), b[written:written+n]...), time.Now().Add(delay)})
+			if !h.dead {
+				h.chunks = append(h.chunks, chunk{append([]byte(nil), b[written:written+n]...), time.Now().Add(h.link.send())})
+			}
 			h.size += n
 			written += n
-			h.link.sent()
 			h.notifyLocked()
 			h.mu.Unlock()
 			continue
@@ -180,11 +181,11 @@ func (c *conn) Close() error {
 	c.mu.Unlock()
 	c.onClose(c)
 	c.out.mu.Lock()
-	c.out.ended = true
+	c.out.ended = !c.out.dead
 	c.out.notifyLocked()
 	c.out.mu.Unlock()
 	c.in.mu.Lock()
-	c.in.refused = true
+	c.in.refused = !c.in.dead
 	c.in.notifyLocked()
 	c.in.mu.Unlock()
 	return nil

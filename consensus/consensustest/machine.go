@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -67,6 +68,13 @@ func (m *Machine) Log() []Applied {
 	return slices.Clone(m.log)
 }
 
+// Len returns how many commands were applied.
+func (m *Machine) Len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.log)
+}
+
 // Counts returns how many commands were given, applied or not, and how often the state was restored and written.
 func (m *Machine) Counts() (given, restores, snapshots int) {
 	m.mu.Lock()
@@ -83,6 +91,16 @@ func (m *Machine) Forget(after uint64) {
 		last := m.log[len(m.log)-1]
 		delete(m.first, string(last.Command))
 		m.log = m.log[:len(m.log)-1]
+	}
+}
+
+// clone returns a machine of its own with the same state.
+func (m *Machine) clone() *Machine {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return &Machine{
+		Slow: m.Slow, log: slices.Clone(m.log), first: maps.Clone(m.first), applied: m.applied,
+		restores: m.restores, given: m.given, snapshots: m.snapshots,
 	}
 }
 

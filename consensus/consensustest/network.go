@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -18,6 +19,8 @@ const acceptQueue = 64
 
 // Network is machines and the links between them. Each link has two directions, which fail on their own.
 type Network struct {
+	seed uint64
+
 	mu      sync.Mutex
 	hosts   map[string]*Host
 	links   map[[2]string]*link
@@ -27,16 +30,21 @@ type Network struct {
 
 // link is one direction between two machines.
 type link struct {
+	random *rand.Rand // guarded by mu
+
 	mu    sync.Mutex
 	cut   bool
 	delay time.Duration
+	rough Rough
 	count int
 }
 
-func (l *link) sent() {
+// send counts a piece and returns how long it is under way.
+func (l *link) send() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.count++
+	return l.delay + l.rough.detour(l.random)
 }
 
 func (l *link) state() (cut bool, delay time.Duration) {
@@ -46,20 +54,27 @@ func (l *link) state() (cut bool, delay time.Duration) {
 }
 
 // NewNetwork returns a network without machines.
-func NewNetwork() *Network {
+func NewNetwork() *Network { return NewSeededNetwork(0) }
+
+// NewSeededNetwork returns one whose Rough links draw their lots from a seed: the fate of the n-th piece on a link depends
+// on the seed, the link and n alone.
+func NewSeededNetwork(seed uint64) *Network {
 	return &Network{
-		hosts: map[string]*Host{}, links: map[[2]string]*link{}, conns: map[*conn]struct{}{}, changed: make(chan struct{}),
+		seed: seed, hosts: map[string]*Host{}, links: map[[2]string]*link{}, conns: map[*conn]struct{}{}, changed: make(chan struct{}),
 	}
 }
 
-// Host returns the machine with a peer ID, which exists from the first call on. It is a consensus.Network.
+// Host returns the machine with a peer ID, which exists from the first call on, and anew after a Crash. It is a
+// consensus.Network.
 func (n *Network) Host(peer string) *Host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	h := n.hosts[peer]
-	if h == nil {
+	if h == nil || h.off {
 		h = &Host{network: n, peer: peer, listeners: map[string]*listener{}}
 		n.hosts[peer] = h
+		n.resetDeadLocked(peer)
+		n.notifyLocked()
 	}
 	return h
 }
@@ -67,7 +82,7 @@ func (n *Network) Host(peer string) *Host {
 func (n *Network) linkLocked(from, to string) *link {
 	l := n.links[[2]string{from, to}]
 	if l == nil {
-		l = &link{}
+		l = &link{random: rand.New(rand.NewPCG(n.seed, nameOf(from, to)))}
 		n.links[[2]string{from, to}] = l
 	}
 	return l
@@ -178,6 +193,8 @@ type Host struct {
 
 	// Guarded by network.mu.
 	listeners map[string]*listener
+	off       bool // the machine crashed; what comes after it is another Host
+	silent    bool // and nobody answers in its place
 }
 
 // Self returns the peer ID.
@@ -192,7 +209,11 @@ func (h *Host) Dial(ctx context.Context, peer, protocol string) (net.Conn, error
 		changed := n.changed
 		cutThere, delayThere := there.state()
 		cutBack, delayBack := back.state()
-		if !cutThere && !cutBack {
+		if h.off {
+			n.mu.Unlock()
+			return nil, fmt.Errorf("dial %s: %w", peer, errOff)
+		}
+		if !cutThere && !cutBack && !n.silentLocked(peer) {
 			n.mu.Unlock()
 			return h.connect(ctx, peer, protocol, there, back, delayThere+delayBack)
 		}
@@ -218,6 +239,9 @@ func (h *Host) connect(ctx context.Context, peer, protocol string, there, back *
 	n := h.network
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if h.off {
+		return nil, fmt.Errorf("dial %s: %w", peer, errOff)
+	}
 	var l *listener
 	if other := n.hosts[peer]; other != nil {
 		l = other.listeners[protocol]
@@ -249,6 +273,9 @@ func (h *Host) Listen(protocol string) (net.Listener, error) {
 	n := h.network
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if h.off {
+		return nil, fmt.Errorf("listen: %w", errOff)
+	}
 	if h.listeners[protocol] != nil {
 		return nil, fmt.Errorf("listen: %s already listens for %s", h.peer, protocol)
 	}
