@@ -11,6 +11,7 @@ import (
 const (
 	joinMemory = 30 * time.Second // a leader forgets a request that isn't repeated
 	joinEvery  = 2 * time.Second  // between two requests
+	joinAfter  = 5                // heartbeat times without a word from a leader, after which a member asks again
 )
 
 // joinRequest is a member's wish to be let in under a new store number.
@@ -26,16 +27,18 @@ type joining struct {
 	hints chan string // where the leader is said to be; has room for one
 }
 
-// tryJoin asks one member, now and then, as long as this server is in no configuration that it knows. A first store never
-// asks: the leader knows it and calls.
+// tryJoin asks one member, now and then, as long as this server is in no configuration that it knows, or no leader calls:
+// a leader may have let it in alone, and lost its lead before the others agreed, so that it is in a configuration that
+// nobody else knows. A first store never asks: the leader knows it and calls.
 func (g *Group) tryJoin(e *engine) {
 	j := &g.watch.join
 	now := time.Now()
 	if g.cfg.StoreNumber == 0 || now.Before(j.next) {
 		return
 	}
+	called := now.Sub(later(e.raft.LastContact(), e.began)) < joinAfter*g.cfg.Timing.Heartbeat
 	for _, s := range e.raft.GetConfiguration().Configuration().Servers {
-		if string(s.ID) == g.id {
+		if string(s.ID) == g.id && called {
 			return
 		}
 	}

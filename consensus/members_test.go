@@ -162,6 +162,46 @@ func TestEmptyStoreDoesNotSpeakForTheLostOne(t *testing.T) {
 	})
 }
 
+// A new store that was let in by a leader alone, whose group went on without that change, believes that it is a member. It
+// must ask again: nobody else knows of it.
+func TestNewStoreWhoseAdmissionIsTakenBackAsksAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 5, 0, func(cfg *Config) { cfg.Principal = "m0" })
+		c.start(c.peers...)
+		c.until(20*time.Second, "the principal leads", c.leads("m0"))
+		c.proposeMany("m1", "before", 10)
+		c.level(5 * time.Second)
+		c.stop("m4")
+		c.stores["m4"], c.numbers["m4"] = memoryStores(), 9
+		c.start("m4")
+		c.until(30*time.Second, "the old store is removed", func() bool {
+			s := c.group("m0").Status()
+			return len(s.Members) == 4 && s.Commit == s.Last
+		})
+		for _, p := range []string{"m1", "m2", "m3"} {
+			c.network.Cut("m0", p)
+			c.network.Cut(p, "m0")
+		}
+		c.until(5*time.Second, "the new store holds its admission", func() bool {
+			for _, m := range c.group("m4").Status().Members {
+				if m.Peer == "m4" {
+					return true
+				}
+			}
+			return false
+		})
+		c.network.Isolate("m0")
+		c.until(20*time.Second, "the others go on", func() bool { return c.leads("m1")() || c.leads("m2")() || c.leads("m3")() })
+		c.propose("m1", "without")
+		<-time.After(2 * joinMemory) // what m0 remembers of the request is not to help
+		c.network.Rejoin("m0")
+		c.until(30*time.Second, "the new store is voting", func() bool { return len(c.votingAt("m1")) == 5 })
+		c.propose("m4", "with")
+		c.level(10 * time.Second)
+		c.end()
+	})
+}
+
 func TestJoinIsRefusedWhileTheOldStoreIsHere(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3, 0, nil)
