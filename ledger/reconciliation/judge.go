@@ -7,6 +7,8 @@ type way struct {
 	// rights are what changed since from; a batch that alone goes on shares its parent's.
 	rights map[ledger.Right]stand
 	from   *way
+	// depth counts the ways behind.
+	depth int
 	// taken has a bit for each incarnation before that has been taken over, by this
 	// session or one that it goes on from; unfenced is what the session's opening says.
 	taken    uint8
@@ -27,6 +29,20 @@ type admission struct {
 	index int
 	body  ledger.Body
 	back  bool
+}
+
+// maxDepth bounds what a look-up costs where an author's chain forks time and again.
+const maxDepth = 64
+
+// part makes the way one that others leave alone: what changes on it, changes for it only.
+func (w *way) part(from *way) {
+	w.rights = map[ledger.Right]stand{}
+	if from.depth+1 < maxDepth {
+		w.from, w.depth = from, from.depth+1
+		return
+	}
+	w.from, w.depth = nil, 0
+	from.each(func(x ledger.Right, s stand) { w.rights[x] = s })
 }
 
 func (w *way) get(x ledger.Right, atHome bool) stand {
@@ -92,14 +108,12 @@ func (n *node) inherits(x *graph) (count int) {
 
 // walk judges one batch.
 func (x *graph) walk(n *node) {
-	w := &way{}
+	w := &way{rights: map[ledger.Right]stand{}}
 	if p := n.parent; p != nil {
-		if w = p.way; len(p.after)+len(p.heirs) > 1 || n.opening() != nil {
-			w = &way{from: p.way, taken: p.way.taken, unfenced: p.way.unfenced, gap: p.way.gap}
+		*w = *p.way
+		if len(p.after)+len(p.heirs) > 1 {
+			w.part(p.way)
 		}
-	}
-	if w.rights == nil {
-		w.rights = map[ledger.Right]stand{}
 	}
 	n.way, w.gap = w, w.gap || n.gap
 	if open := n.opening(); open != nil {

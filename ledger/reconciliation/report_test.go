@@ -413,3 +413,22 @@ func TestWordsThatContradictAreListed(t *testing.T) {
 		t.Errorf("%+v", r.Equivocations)
 	}
 }
+
+// A bureau whose every batch parts from the one before must not make the report cost the square.
+func TestManyForksAndSessionsAreReportedInTime(t *testing.T) {
+	d := ledgertest.NewDay(t, 2, 600, nil)
+	c := d.Session(1, 1)
+	u := reconciliation.NewUnion(d.Group)
+	u.Add(c.Sign(&ledger.SessionOpened{Generation: 1, Media: 3}))
+	const forks = 250
+	for i := range forks {
+		clone := *c
+		u.Add(clone.Sign(&ledger.Incident{Code: uint16(i)}))
+		u.Add(c.Sign(ledgertest.Admission(2 * i)))
+	}
+	u.Add(c.Sign(ledgertest.Admission(0), ledgertest.Admission(2*forks-2), ledgertest.Admission(2*forks)))
+	r := u.Report()
+	if len(r.Forks) != forks || len(r.Double) != 2 || len(r.Misconduct) != 2 || r.Admitted != forks+1 {
+		t.Errorf("%d forks, %d double, %d of misconduct, %d admitted", len(r.Forks), len(r.Double), len(r.Misconduct), r.Admitted)
+	}
+}
