@@ -28,8 +28,8 @@ type engine struct {
 	tasks tasks
 	began time.Time
 
-	// since when this leader refuses commands because of a leadership transfer, in Unix nanoseconds; 0 for not
-	refusingSince atomic.Int64
+	// since when this leader refuses commands because of a leadership transfer; nil for not
+	refusingSince atomic.Pointer[time.Time]
 
 	gone chan struct{} // closed by giveUp
 

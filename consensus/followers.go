@@ -191,7 +191,7 @@ func (t *transport) heartbeat(f *follower, id raft.ServerID, target raft.ServerA
 	}
 	f.heard(args.Term, 0)
 	if recovered != nil {
-		silent := began.Add(-t.beat).UnixNano()
+		silent := t.links.clock(began.Add(-t.beat))
 		t.links.closeIf(func(k *link) bool {
 			return k.server == server && k.lane != laneBeat && k.lane != "" && k.heard.Load() < silent
 		})

@@ -184,6 +184,8 @@ func (g *Group) runForward(peer string, f *forward) {
 	}
 	f.conn = conn
 	close(f.ready)
+	// The group may have been closed while the connection was being made: closeAll didn't see it then.
+	defer context.AfterFunc(g.ctx, f.stop)()
 	var reader sync.WaitGroup
 	reader.Go(func() {
 		defer f.stop()

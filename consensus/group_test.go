@@ -3,6 +3,7 @@ package consensus
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -254,6 +255,45 @@ func TestSameBytesProposedAgainTakeEffectOnce(t *testing.T) {
 		if n := len(c.machines[leader].Log()); n != 2 {
 			t.Errorf("%d commands, want 2", n)
 		}
+		c.end()
+	})
+}
+
+// lateNetwork hands over connections under ProtocolPropose only once it is let go, whatever has become of the context.
+type lateNetwork struct {
+	Network
+	let chan struct{}
+}
+
+func (n lateNetwork) Dial(ctx context.Context, peer, protocol string) (net.Conn, error) {
+	conn, err := n.Network.Dial(ctx, peer, protocol)
+	if protocol == ProtocolPropose {
+		<-n.let
+	}
+	return conn, err
+}
+
+func TestCloseEndsAConnectionThatIsMadeMeanwhile(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 3, 1, nil)
+		c.start("m0", "m1", "m2")
+		c.propose(c.leader(), "before")
+		let := make(chan struct{})
+		g, err := startOver(c.configOf("m3").withDefaults(), lateNetwork{c.network.Host("m3"), let}, c.machines["m3"], c.stores["m3"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.until(5*time.Second, "a leader is known", func() bool { _, ok := g.Leader(); return ok })
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, _ = g.Propose(context.Background(), []byte("late")) // it may or may not get through
+		})
+		time.AfterFunc(time.Second, func() { close(let) })
+		<-time.After(100 * time.Millisecond)
+		if err := g.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		wg.Wait()
 		c.end()
 	})
 }

@@ -97,7 +97,7 @@ func (g *Group) watchLoop() {
 		g.hurry(e)
 		if !e.leading() {
 			g.watch.term = 0
-			e.refusingSince.Store(0)
+			e.refusingSince.Store(nil)
 			g.tryJoin(e)
 			g.lookForLeader(e)
 			continue
@@ -172,7 +172,7 @@ func (g *Group) watchLeader(e *engine) {
 	}
 	// A transfer ends within two heartbeat times, or never.
 	since := e.refusingSince.Load()
-	if since != 0 && time.Since(time.Unix(0, since)) > 3*g.cfg.Timing.Heartbeat {
+	if since != nil && time.Since(*since) > 3*g.cfg.Timing.Heartbeat {
 		e.giveUp(errStuckTransfer, false)
 		return
 	}
@@ -183,7 +183,7 @@ func (g *Group) watchLeader(e *engine) {
 		return
 	}
 	situation := g.situation(e, now)
-	if since != 0 {
+	if since != nil {
 		g.duty(e, func() error { return e.confirm() })
 	} else if change := situation.next(); change.kind != keep {
 		g.duty(e, func() error { return g.change(e, change) })
@@ -221,7 +221,7 @@ func (e *engine) confirm() error {
 	err := e.raft.Barrier(enqueueTimeout).Error()
 	switch {
 	case err == nil:
-		e.refusingSince.Store(0)
+		e.refusingSince.Store(nil)
 		return nil
 	case errors.Is(err, raft.ErrLeadershipTransferInProgress):
 		e.refused()

@@ -167,7 +167,7 @@ func TestNewLeaderSeesWhetherItCanCommit(t *testing.T) {
 		e := c.group("m0").current()
 		e.refused()
 		<-time.After(time.Second)
-		if e.refusingSince.Load() != 0 {
+		if e.refusingSince.Load() != nil {
 			t.Error("a refusal that has passed is not forgotten")
 		}
 		c.end()

@@ -39,6 +39,7 @@ type links struct {
 	self    string // own server ID
 	network Network
 	patient time.Duration // for one dialling
+	began   time.Time
 
 	accepted chan net.Conn
 	done     chan struct{} // closed by cut
@@ -53,18 +54,21 @@ type links struct {
 type link struct {
 	net.Conn
 	owner   *links
-	server  string // the other side's server ID
-	lane    string // "" for one that was accepted
-	heard   atomic.Int64
+	server  string       // the other side's server ID
+	lane    string       // "" for one that was accepted
+	heard   atomic.Int64 // when something was last read or written: links.clock
 	closing sync.Once
 }
 
 func newLinks(self string, network Network, patient time.Duration) *links {
 	return &links{
-		self: self, network: network, patient: patient,
+		self: self, network: network, patient: patient, began: time.Now(),
 		accepted: make(chan net.Conn, acceptQueue), done: make(chan struct{}), conns: map[*link]struct{}{},
 	}
 }
+
+// clock is an instant as a number, on the clock that nobody sets: the time of day may jump.
+func (l *links) clock(t time.Time) int64 { return int64(t.Sub(l.began)) }
 
 // add takes charge of a connection, or closes it if the links are cut.
 func (l *links) add(conn net.Conn, server, lane string) (*link, error) {
@@ -74,7 +78,7 @@ func (l *links) add(conn net.Conn, server, lane string) (*link, error) {
 		return nil, errors.Join(errCut, conn.Close())
 	}
 	k := &link{Conn: conn, owner: l, server: server, lane: lane}
-	k.heard.Store(time.Now().UnixNano())
+	k.heard.Store(l.clock(time.Now()))
 	l.conns[k] = struct{}{}
 	l.open.Add(1)
 	return k, nil
@@ -237,7 +241,7 @@ func (l *links) wait() {
 func (k *link) Read(b []byte) (int, error) {
 	n, err := k.Conn.Read(b)
 	if n > 0 {
-		k.heard.Store(time.Now().UnixNano())
+		k.heard.Store(k.owner.clock(time.Now()))
 	}
 	return n, err
 }
@@ -245,7 +249,7 @@ func (k *link) Read(b []byte) (int, error) {
 func (k *link) Write(b []byte) (int, error) {
 	n, err := k.Conn.Write(b)
 	if n > 0 {
-		k.heard.Store(time.Now().UnixNano())
+		k.heard.Store(k.owner.clock(time.Now()))
 	}
 	return n, err
 }

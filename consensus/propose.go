@@ -79,7 +79,7 @@ func (e *engine) submit(command []byte, done func(outcome)) {
 func (e *engine) outcome(future raft.ApplyFuture) outcome {
 	switch err := future.Error(); {
 	case err == nil:
-		e.refusingSince.Store(0)
+		e.refusingSince.Store(nil)
 		if reply, ok := future.Response().([]byte); ok {
 			return outcome{reply: reply}
 		}
@@ -97,7 +97,10 @@ func (e *engine) outcome(future raft.ApplyFuture) outcome {
 }
 
 // refused notes since when this leader refuses commands for the sake of a leadership transfer.
-func (e *engine) refused() { e.refusingSince.CompareAndSwap(0, time.Now().UnixNano()) }
+func (e *engine) refused() {
+	now := time.Now()
+	e.refusingSince.CompareAndSwap(nil, &now)
+}
 
 // limiter bounds the proposals that this machine has in hand: its own, and as the leader those of others.
 type limiter struct {
