@@ -4,6 +4,9 @@ import (
 	"pointage/ledger"
 )
 
+// ownSession: a void names an admission of its own session.
+const ownSession rules = 1 << 30
+
 // lax is the judgement of a ledger that would not hold a dropped rule either: what Step
 // then states, it takes.
 func lax(c *Context, r ledger.Record, id ledger.StatementID, body ledger.Body) (ledger.Record, ledger.Validity) {
@@ -37,7 +40,7 @@ func lax(c *Context, r ledger.Record, id ledger.StatementID, body ledger.Body) (
 			return ledger.Record{State: ledger.Own, Nonce: r.Nonce + 1}, ledger.Valid
 		}
 	case *ledger.Void:
-		if !c.holds(r11) && r.State == ledger.Admitted {
+		if !c.holds(r11|ownSession) && r.State == ledger.Admitted {
 			if home {
 				return ledger.Record{State: ledger.Own, Nonce: r.Nonce}, ledger.Valid
 			}

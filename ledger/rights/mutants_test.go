@@ -31,30 +31,57 @@ var mutants = []mutant{
 	{"R15 believe any signature", "S1", bounds{dropped: r15, releases: 1}},
 	{"R16 return a right that was used", "S1", bounds{dropped: r16, releases: 1}},
 	{"R17 hand over while a void is under way", "S1", bounds{dropped: r17, voids: 1}},
+	{"L3 home does not remind", "L3", bounds{without: silentHome, releases: 1, demands: wayOn}},
+	{"Proxy takes its rights in any order", "bureaux", bounds{dropped: proxyOrder, rights: onePair, proxies: [][2]int{{0, 1}}, releases: 1, demands: noCircle}},
+	{"Proxy that fails keeps what it has", "bureau", bounds{dropped: proxyBack, rights: onePair, proxies: [][2]int{{0, 1}}, releases: 1, demands: sound}},
+	{"Proxy without the holder's right", "S1", bounds{dropped: proxyBoth, bureaux: 2, rights: oneHolder, proxies: withOneHolder, releases: 1}},
+	{"Proxy of which a restart knows one right", "S1", bounds{without: oneSided, bureaux: 2, rights: oneHolder, proxies: withOneHolder, releases: 1, crashes: 1}},
+	{"Media 5 the next incarnation is fenced at once", "S1", bounds{without: openFenced, deaths: 1}},
+	{"Media 5 settled by one medium", "S1", bounds{without: settleBlind, deaths: 1}},
+	{"Media 5 settled, and what was done unfenced is forgotten", "bureau", bounds{without: forgetBeside, releases: 1, annulments: 1, deaths: 1, demands: sound}},
+	{"S2 hand over before the group answers", "S1", bounds{without: noBarrier, clones: 1, barrier: true}},
+	{"S2 take an answer for another admission", "S1", bounds{without: anyAnswer, clones: 1, voids: 1, barrier: true}},
+	{"Batch: one answer for all of it", "S1", bounds{without: batchAnswer, bureaux: 2, rights: admitOf(0, 3), together: true, clones: 1, barrier: true}},
+	{"Session: a void of another session's admission", "S1", bounds{dropped: ownSession, without: unhanded, crashes: 1, voids: 1}},
 }
 
+// TestMutants leaves out one rule at a time, for which the promise must be broken. -traces prints how.
 func TestMutants(t *testing.T) {
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
-			if len(m.bounds.rights) == 0 {
-				m.bounds.rights = admitOf(0)
+			b := m.bounds
+			if len(b.rights) == 0 {
+				b.rights = admitOf(0)
 			}
-			if m.demands == 0 {
-				m.demands = s1
+			if b.demands == 0 {
+				b.demands = s1
 			}
-			x := newUnits(t, m.ready())
-			r := search(x, x.bits)
-			if !strings.HasPrefix(r.violation, m.breaks) {
-				t.Fatalf("not caught in %d states (complete: %v): %s", r.states, r.complete, r.violation)
-			}
-			t.Logf("%s in %d states", r.violation, r.states)
-			if *traces {
-				t.Logf("after\n%s", trace(x, r.bad))
-			}
-			m.dropped, m.without = 0, 0
-			if r := search(newUnits(t, m.ready()), m.bounds.ready().bits); r.violation != "" || !r.complete {
+			b = b.ready()
+			caught(t, newUnits(t, b), b.bits, m.breaks)
+			b.dropped, b.without = 0, 0
+			if r := search(newUnits(t, b), b.bits); r.violation != "" || !r.complete {
 				t.Fatalf("within the same bounds the rules do not hold: %s", r.violation)
 			}
 		})
+	}
+	for _, m := range mediaMutants {
+		t.Run(m.name, func(t *testing.T) {
+			b := m.mediaBounds.ready()
+			b.onlyBallots = m.breaks == "S1"
+			caught(t, newMedia(t, b), b.bits, m.breaks)
+		})
+	}
+}
+
+// caught demands that a search finds the broken promise.
+func caught(t *testing.T, m model, bits int, breaks string) {
+	t.Helper()
+	r := search(m, bits)
+	if !strings.HasPrefix(r.violation, breaks) {
+		t.Fatalf("not caught in %d states (complete: %v): %s", r.states, r.complete, r.violation)
+	}
+	t.Logf("%s: after %d steps, in %d states", r.violation, r.depth, r.states)
+	if *traces {
+		t.Logf("by\n%s", trace(m, r.bad))
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // world is one state of a whole model in small numbers, whose meaning is the model's.
-type world [8]uint32
+type world [10]uint32
 
 // model is what a search goes through: all that can happen, within bounds.
 type model interface {
@@ -55,9 +55,13 @@ func (r result) log(t *testing.T, name string) {
 type seen struct {
 	slots []uint64
 	mask  uint64
+	used  atomic.Int64 // as far as the workers have said
 }
 
-func newSeen(bits int) *seen { return &seen{make([]uint64, 1<<bits), 1<<bits - 1} }
+func newSeen(bits int) *seen { return &seen{slots: make([]uint64, 1<<bits), mask: 1<<bits - 1} }
+
+// full says that there is little room left.
+func (s *seen) full() bool { return s.used.Load() > int64(len(s.slots)/8*7) }
 
 // add says whether the place is new.
 func (s *seen) add(p *world) bool {
@@ -72,6 +76,19 @@ func (s *seen) add(p *world) bool {
 		}
 		if v == h {
 			return false
+		}
+	}
+}
+
+// has says whether the place was added.
+func (s *seen) has(p *world) bool {
+	h := p.fingerprint()
+	for i := h & s.mask; ; i = (i + 1) & s.mask {
+		switch atomic.LoadUint64(&s.slots[i]) {
+		case 0:
+			return false
+		case h:
+			return true
 		}
 	}
 }
@@ -96,7 +113,7 @@ func search(m model, bits int) (r result) {
 	all.add(&first)
 	r.states, r.violation, r.bad = 1, m.check(&first), first
 	level := []world{first}
-	for len(level) > 0 && r.violation == "" && r.states < 1<<bits/5*4 {
+	for len(level) > 0 && r.violation == "" && !all.full() {
 		r.depth++
 		l := &layer{m: m, all: all, from: level}
 		level = l.expand()
@@ -104,7 +121,7 @@ func search(m model, bits int) (r result) {
 		r.steps += l.steps.Load()
 		r.violation, r.bad = l.violation, l.bad
 	}
-	r.complete, r.took = len(level) == 0 && r.violation == "", time.Since(began)
+	r.complete, r.took = len(level) == 0 && r.violation == "" && !all.full(), time.Since(began)
 	return r
 }
 
@@ -154,7 +171,8 @@ func (l *layer) work() (out []world) {
 			l.broken(why, q)
 		}
 	}
-	for !l.stop.Load() {
+	for !l.stop.Load() && !l.all.full() {
+		known := len(out)
 		lo := l.taken.Add(share) - share
 		if lo >= int64(len(l.from)) {
 			break
@@ -162,6 +180,7 @@ func (l *layer) work() (out []world) {
 		for i := lo; i < min(lo+share, int64(len(l.from))); i++ {
 			l.m.next(&l.from[i], visit)
 		}
+		l.all.used.Add(int64(len(out) - known))
 	}
 	l.steps.Add(steps)
 	return out

@@ -48,7 +48,7 @@ func (x *units) judge(d *node) {
 		if now.Desk == Asking && now.Pending == nil {
 			t.waitsFor = uint8(number(x.home(k)))
 		}
-		t.joined = now.Desk == Joining
+		t.joined, t.pending = now.Desk == Joining, now.Pending != nil
 		if why := x.judgePart(&d.unit, p); why != "" {
 			d.wrong = fmt.Sprintf("bureau %d, %v right of elector %d: %s", slot.bureau+1, x.bounds.rights[k].kind, x.bounds.rights[k].elector, why)
 		}
@@ -100,7 +100,7 @@ func (x *units) judgePart(u *unit, p *part) string {
 		return fmt.Sprintf("handed over %d ballots", p.lights)
 	case admits(now.Pending) && now.Beside.Extract != nil:
 		return "admits again whom it has admitted provisionally"
-	case now.Record.State == ledger.Held && now.Pending == nil && now.Desk == Idle && p.now != p.durable:
+	case u.stray:
 		return "a right is held that nobody waits for"
 	case (now.Record.State == ledger.Admitted && now.Record.Proxy) != (now.Record.State == ledger.Admitted && now.Pair != nil):
 		return "a proxy's right does not know the other"
@@ -137,7 +137,7 @@ func (x *units) check(p *world) string {
 		case x.demands&onePlace != 0 && t.holders > 1:
 			return fmt.Sprintf("the %v right of elector %d lies at %d bureaux", x.bounds.rights[k].kind, x.bounds.rights[k].elector, t.holders)
 		}
-		if x.demands&wayOn != 0 && !x.wayOn(p, k) {
+		if x.demands&wayOn != 0 && !x.knownWay(p, k) {
 			return fmt.Sprintf("L3: the %v right of elector %d is stuck", x.bounds.rights[k].kind, x.bounds.rights[k].elector)
 		}
 	}
@@ -175,6 +175,27 @@ type quiet struct {
 	p world
 	// depth guards against messages that call each other for ever.
 	depth int
+}
+
+// knownWay is wayOn, remembered by the units of the right where others don't matter to it.
+func (x *units) knownWay(p *world, k int) bool {
+	if x.joint() || x.together || len(x.rights) == 1 {
+		return x.wayOn(p, k)
+	}
+	own := world{}
+	for i := range x.slots {
+		if x.slots[i].rights[0] == k {
+			own[i] = p[i] + 1
+		}
+	}
+	if x.ways.has(&own) {
+		return true
+	}
+	if !x.wayOn(p, k) {
+		return false
+	}
+	x.ways.add(&own)
+	return true
 }
 
 // wayOn says whether the right can still be used, or is: its elector comes home and asks again. Of an

@@ -14,12 +14,16 @@ type bounds struct {
 	// proxies are pairs of rights, principal's and holder's, that desks ask for; with any, all
 	// the rights at a bureau are one unit.
 	proxies [][2]int
+	// together: all the rights at a bureau are one unit without proxies too.
+	together bool
 	// How often each may happen in all; releases counts for each right.
 	releases, crashes, voids, annulments, deaths, clones, rollbacks int
 	// provisional, homeOnly: the manifest's policy.
 	provisional, homeOnly bool
 	// barrier: everybody commits before he admits, and the group speaks the truth.
 	barrier bool
+	// erases: a rollback may leave no medium with what was there.
+	erases bool
 	// dropped are the protocol's rules that are not in force, without those of the driver.
 	dropped rules
 	without flaw
@@ -42,13 +46,20 @@ const (
 	settleBlind flaw = 1 << iota
 	// openFenced: the next incarnation acts as if its predecessor were known to be dead.
 	openFenced
+	// forgetBeside: what an unfenced incarnation did is forgotten where its predecessor's chain says
+	// otherwise.
+	forgetBeside
 	// silentHome: home does not send a release again when the elector stands there.
 	silentHome
-	// noKept: what only the last medium has is not brought to the reconciliation.
-	noKept
-	// anyAnswer: the barrier's answer is taken for whatever admission waits.
+	// noBarrier: nobody waits for the group's answer.
+	noBarrier
+	// anyAnswer: the group's answer is taken for whatever admission waits.
 	anyAnswer
-	// oneSided: a restart restores one right of a proxy's two.
+	// batchAnswer: the answer for one statement of a batch is taken for all.
+	batchAnswer
+	// unhanded: after a restart an admission counts as not handed over.
+	unhanded
+	// oneSided: the journal takes one right of a proxy's two along.
 	oneSided
 )
 
@@ -65,7 +76,7 @@ func (x *units) next(p *world, visit func(world, step)) {
 			continue
 		}
 		for _, e := range x.local(p[i]) {
-			if e.cond == always || x.inLedger(p, i) == (e.cond == laterInLedger) {
+			if e.cond == always || x.inLedger(p, i, x.slots[i].rights[e.event.part()]) == (e.cond == laterInLedger) {
 				x.go1(p, i, e, spent, visit)
 			}
 		}
@@ -116,9 +127,8 @@ func (u *unit) spends(leads bool) uint32 {
 	return uint32(u.crashes) | uint32(u.voids)<<4 | uint32(u.annulments)<<8 | uint32(u.deaths)<<12 | uint32(u.breaches)<<16
 }
 
-// inLedger says whether the group holds a live admission of the unit's right by another.
-func (x *units) inLedger(p *world, i int) bool {
-	k := x.slots[i].rights[0]
+// inLedger says whether the group holds a live admission of the right by another unit.
+func (x *units) inLedger(p *world, i, k int) bool {
 	for j := range x.slots {
 		if j != i && x.node(p[j]).rights[k].inLedger > 0 {
 			return true
@@ -183,11 +193,11 @@ func (x *units) desk(u *unit, i int) (out []happening) {
 				continue
 			}
 		case doAccept:
-			if x.barrier && u.parts[i].placed != 1 {
+			if x.barrier && !x.clean(u, i) {
 				continue
 			}
 		case doExpire:
-			if x.barrier {
+			if x.barrier && x.without&noBarrier == 0 {
 				continue
 			}
 		}
@@ -205,17 +215,38 @@ func (x *units) desk(u *unit, i int) (out []happening) {
 	return out
 }
 
+// clean says whether the group's answer for an admission is that it is the first.
+func (x *units) clean(u *unit, i int) bool {
+	p := &u.parts[i]
+	return p.placed == 1 || x.without&anyAnswer != 0 && p.undone > 0 || x.without&batchAnswer != 0 && u.parts[1-i].placed == 1
+}
+
+// restarted is what a machine knows that has read its chain.
+func (x *units) restarted(durable num) num {
+	s := x.states.values[durable]
+	if x.without&unhanded == 0 || s.Record.State != ledger.Admitted {
+		return durable
+	}
+	s.Handed, s.Desk = false, Awaiting
+	return x.internState(s)
+}
+
 // placing is the group's part: an admission that is durable comes into the ledger some time.
 func (x *units) placing(u unit, i int) []edge {
 	p := &u.parts[i]
 	if x.states.values[p.durable].Record.State != ledger.Admitted || p.placed > 0 {
 		return nil
 	}
+	earlier := p.inLedger > 0 // by this bureau, before a rollback
 	p.inLedger++
-	p.placed = 1
-	first := edge{x.internUnit(u), happens(doPlace, i, 1), firstInLedger}
 	p.placed = 2
-	return []edge{first, {x.internUnit(u), happens(doPlace, i, 2), laterInLedger}}
+	later := edge{x.internUnit(u), happens(doPlace, i, 2), laterInLedger}
+	if earlier {
+		later.cond = always
+		return []edge{later}
+	}
+	p.placed = 1
+	return []edge{{x.internUnit(u), happens(doPlace, i, 1), firstInLedger}, later}
 }
 
 // mail lists what the statements that somebody posted can do to a unit; none is that of strangers.
@@ -305,8 +336,9 @@ func (x *units) crashes1(n num) []edge {
 		}
 		u.opened++
 		for i := range x.slots[u.slot].rights {
-			u.parts[i].now = u.parts[i].durable
+			u.parts[i].now = x.restarted(u.parts[i].durable)
 		}
+		u.stray = false
 		out = append(out, edge{to: x.internUnit(u), event: happens(doCrash, 0, 0)})
 	}
 	return *x.mails.put(key, out)
@@ -350,7 +382,9 @@ func (x *units) breach(u unit) (out []edge) {
 		add(v, doImage)
 		if u.parts[0].image > 0 && u.breaches == 0 {
 			add(x.rollBack(u, true), doRollBack)
-			add(x.rollBack(u, false), doErase)
+			if x.erases {
+				add(x.rollBack(u, false), doErase)
+			}
 		}
 	}
 	return out
@@ -385,7 +419,7 @@ func (x *units) settle(u unit) unit {
 		if x.without&settleBlind != 0 {
 			p.durable = x.internState(x.context(&u, k).Start())
 		}
-		if n, ok := x.said.number[string(own.Proof)]; ok && own.Record.State == ledger.Provisioned && own.Record.By != x.states.values[p.durable].Record.By {
+		if n, ok := x.said.number[string(own.Proof)]; ok && own.Record.State == ledger.Provisioned && own.Record.By != x.states.values[p.durable].Record.By && x.without&forgetBeside == 0 {
 			p.durable = x.replay(&u, i, p.durable, n)
 		}
 		p.now, p.kept = p.durable, 0
@@ -399,11 +433,11 @@ func (x *units) rollBack(u unit, kept bool) unit {
 	u.opened++
 	for i := range x.slots[u.slot].rights {
 		p := &u.parts[i]
-		if kept && x.without&noKept == 0 {
+		if kept {
 			p.kept = p.durable + 1
 		}
 		p.durable = p.image - 1
-		p.now = p.durable
+		p.now, p.placed = p.durable, 0
 	}
 	return u
 }

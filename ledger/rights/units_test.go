@@ -56,7 +56,9 @@ type unit struct {
 	is           standing
 	// what the bounds count
 	crashes, voids, annulments, deaths, breaches uint8
-	parts                                        [maxParts]part
+	// stray: a right is held that nobody waits for, though there was no restart.
+	stray bool
+	parts [maxParts]part
 }
 
 // node is a unit that has a number, with what all that may happen next to it leads to.
@@ -73,6 +75,7 @@ type tally struct {
 	lights, provisional, records, holders, inLedger uint8
 	waitsFor                                        uint8 // the bureau whose right the desk waits for, 0 for none
 	joined                                          bool  // kept from others for a proxy
+	pending                                         bool
 }
 
 // edge is one thing that may happen to a unit.
@@ -124,6 +127,8 @@ type units struct {
 	rights []ledger.Right
 	slots  []slot
 	forged [maxParts]num // sets, as posted
+	// lenient: a statement that does not follow from a unit's own chain is passed over.
+	lenient bool
 
 	mu      sync.Mutex // guards all below; nodes and memos may be read beside a writer
 	states  table[State]
@@ -131,6 +136,7 @@ type units struct {
 	said    table[said]
 	number  map[unit]num
 	chunks  [1 << 12]*[nodeChunk]node
+	ways    *seen
 	turns   *memo[turn]
 	mails   *memo[[]edge]
 	steps   map[stepKey]*stepped
@@ -161,7 +167,7 @@ func (x *table[T]) intern(key string, v T) num {
 func newUnits(tb testing.TB, b bounds) *units {
 	tb.Helper()
 	x := &units{bounds: b, tb: tb, number: map[unit]num{}, steps: map[stepKey]*stepped{}, signed: map[signKey]num{}, replays: map[replayKey]num{}}
-	x.turns, x.mails = newMemo[turn](), newMemo[[]edge]()
+	x.turns, x.mails, x.ways = newMemo[turn](), newMemo[[]edge](), newSeen(18)
 	x.group = ledgertest.NewDay(tb, bureaux, maxElectors, func(m *election.Manifest) {
 		if b.provisional {
 			m.Policy = election.ProvisionalAdmit
@@ -172,7 +178,7 @@ func newUnits(tb testing.TB, b bounds) *units {
 		x.rights = append(x.rights, ledger.Right{Elector: ledgertest.Elector(r.elector), Kind: r.kind})
 	}
 	for b := range x.bounds.bureaux {
-		if x.joint() {
+		if x.joint() || x.together {
 			all := slot{bureau: b, leads: true}
 			for k := range x.rights {
 				all.rights = append(all.rights, k)
