@@ -14,30 +14,36 @@ import (
 // asking again tells. While another bureau's release is awaited, ctx's end leaves the
 // right where it is.
 func (p *Pollbook) CheckIn(ctx context.Context, e ledger.ElectorToken, how rights.Ask) (Receipt, error) {
-	home, ok := p.cfg.Group.Home(e)
-	if !ok {
+	if _, ok := p.cfg.Group.Home(e); !ok {
 		return Receipt{Refusal: ledger.NotOnTheRoll}, nil
 	}
 	x := ledger.Right{Elector: e, Kind: ledger.Admit}
-	if r, known, err := p.knownElsewhere(x, how, home == p.self && !p.gaveAway(x)); known {
+	if r, known, err := p.knownElsewhere(x, how); known {
 		return r, err
 	}
-	return p.desk(ctx, x, how, rights.CheckIn)
+	return p.desk(ctx, how, rights.CheckIn, x)
 }
 
-// gaveAway says that a right which is at home here lies at another bureau.
-func (p *Pollbook) gaveAway(x ledger.Right) bool {
+// isHere says that a right is at home here and was not given away.
+func (p *Pollbook) isHere(x ledger.Right) bool {
+	if home, ok := p.cfg.Group.Home(x.Elector); !ok || home != p.self {
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := p.rows[x]
-	return r != nil && r.state.Record.State == ledger.Released
+	return r == nil || r.state.Record.State != ledger.Released
 }
 
-// knownElsewhere refuses by the ledger alone an elector who has been admitted at another
+// knownElsewhere refuses by the ledger alone a right that has been used at another
 // bureau: early warning, and no right is moved for nothing; where the right is here, the
 // barrier decides instead. An admission of this bureau that its own chain does not have was
 // made by a machine before, or by media that were put back.
-func (p *Pollbook) knownElsewhere(x ledger.Right, how rights.Ask, here bool) (Receipt, bool, error) {
+func (p *Pollbook) knownElsewhere(x ledger.Right, how rights.Ask) (Receipt, bool, error) {
+	here, why := p.isHere(x), ledger.AlreadyAdmitted
+	if x.Kind == ledger.Carry {
+		why = ledger.ProxyAlreadyHeld
+	}
 	as := slices.DeleteFunc(p.cfg.View.Admissions(x), func(a ledger.LiveAdmission) bool {
 		if a.Bureau == p.self {
 			return p.Knows(a.ID.Session, a.ID.Sequence+1)
@@ -55,12 +61,12 @@ func (p *Pollbook) knownElsewhere(x ledger.Right, how rights.Ask, here bool) (Re
 	if !p.open {
 		return Receipt{Refusal: ledger.BureauNotOpen}, true, nil
 	}
-	p.noteLocked(&ledger.AttemptRefused{Elector: x.Elector, Refusal: ledger.AlreadyAdmitted, Means: how.Means, Attester: how.Attester})
-	return Receipt{Refusal: ledger.AlreadyAdmitted, At: as[0].Bureau}, true, nil
+	p.noteLocked(&ledger.AttemptRefused{Elector: x.Elector, Refusal: why, Means: how.Means, Attester: how.Attester})
+	return Receipt{Refusal: why, At: as[0].Bureau}, true, nil
 }
 
-// desk steps the right with an event of the desk and waits for what it is told.
-func (p *Pollbook) desk(ctx context.Context, x ledger.Right, e rights.Event, acts rights.Acts) (Receipt, error) {
+// desk steps a right, or a proxy's two, with an event of the desk and waits for what it is told.
+func (p *Pollbook) desk(ctx context.Context, e rights.Event, acts rights.Acts, xs ...ledger.Right) (Receipt, error) {
 	w := &waiter{acts: acts, answer: make(chan Receipt, 1)}
 	p.mu.Lock()
 	if p.closed {
@@ -71,12 +77,15 @@ func (p *Pollbook) desk(ctx context.Context, x ledger.Right, e rights.Event, act
 		p.mu.Unlock()
 		return Receipt{Refusal: ledger.BureauNotOpen}, nil
 	}
-	r := p.row(x)
+	w.at = p.row(xs[0])
+	if len(xs) == 2 {
+		w.with = p.row(xs[1])
+	}
 	p.desks++
-	r.waiters = append(r.waiters, w)
-	p.stepLocked(r, e, w)
+	w.at.waiters = append(w.at.waiters, w)
+	p.stepLocked(w.at, e, w)
 	p.mu.Unlock()
-	defer p.leave(r, w)
+	defer p.leave(w)
 	select {
 	case a, ok := <-w.answer:
 		if !ok {
@@ -90,12 +99,17 @@ func (p *Pollbook) desk(ctx context.Context, x ledger.Right, e rights.Event, act
 
 // leave ends an act of the desk. When the last one who waited for a release goes away
 // without an answer, it is no longer waited for.
-func (p *Pollbook) leave(r *row, w *waiter) {
+func (p *Pollbook) leave(w *waiter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r.forget(w)
-	if !p.closed && r.state.Desk == rights.Asking && r.deserted() {
-		p.stepLocked(r, rights.Leave{}, nil)
+	for _, r := range []*row{w.at, w.with} {
+		if r == nil {
+			continue
+		}
+		r.forget(w)
+		if !p.closed && p.deserted(r) {
+			p.stepLocked(r, rights.Leave{}, nil)
+		}
 	}
 	p.desks--
 	close(p.left)
@@ -118,5 +132,5 @@ func (p *Pollbook) correct(ctx context.Context, e ledger.ElectorToken, how right
 	if _, ok := p.cfg.Group.Home(e); !ok {
 		return Receipt{Refusal: ledger.NotOnTheRoll}, nil
 	}
-	return p.desk(ctx, ledger.Right{Elector: e, Kind: ledger.Admit}, how, rights.Correction)
+	return p.desk(ctx, how, rights.Correction, ledger.Right{Elector: e, Kind: ledger.Admit})
 }

@@ -17,7 +17,7 @@ func (p *Pollbook) Receive(m rights.Message) {
 	if e == nil {
 		return
 	}
-	if m.Kind == rights.RequestMessage && !p.lends(m.Right, m.By) {
+	if _, asks := e.(rights.Requested); asks && !p.lends(m.Right, m.By) {
 		return
 	}
 	p.mu.Lock()

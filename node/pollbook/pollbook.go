@@ -103,6 +103,9 @@ func (l Link) String() string { return [...]string{"linked", "alone", "catching 
 type Receipt struct {
 	// Refusal is ledger.NotRefused when the elector is admitted.
 	Refusal ledger.Refusal
+	// Of is which of a proxy's rights was refused: the principal's admit or the holder's carry
+	// right; 0 where there is but one.
+	Of ledger.RightKind
 	// At is the bureau of the admission, or where to go; 0 when unknown.
 	At ledger.BureauNumber
 	// Record is the admission in this bureau's chain, also the earlier one that a
@@ -149,9 +152,9 @@ type Pollbook struct {
 // Tally counts what this bureau's desks were told since this opening of the media, and
 // what stands in its chain.
 type Tally struct {
-	// Admitted counts live admissions in this bureau's own chain; Away those of
-	// electors who are at home elsewhere.
-	Admitted, Away int
+	// Admitted counts live admissions in this bureau's own chain, by proxy too; Away those of
+	// electors who are at home elsewhere, Proxies those by proxy.
+	Admitted, Away, Proxies int
 	// Refused counts refused attempts.
 	Refused int
 	// Voided counts admissions taken back before the light, Annulled after it.

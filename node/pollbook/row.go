@@ -30,6 +30,9 @@ type row struct {
 type waiter struct {
 	acts   rights.Acts
 	answer chan Receipt // has room for its one answer; closed by Close
+	// at is the row whose answers it gets, for a proxy the principal's, and with the holder's;
+	// nil for others.
+	at, with *row
 }
 
 // deferred is an event that waits; waiter is nil for messages.
@@ -72,16 +75,16 @@ func (r *row) untouched() bool {
 	return r.state.Record == r.ctx.Start().Record && r.state.Pending == nil && r.state.Desk == rights.Idle && len(r.deferred) == 0
 }
 
-// tell answers acts of the desk. A correction that is refused at once is refused to its own
-// waiter alone; what ends a check-in ends those too that wait for their turn.
-func (r *row) tell(own *waiter, answers rights.Acts, a Receipt) {
+// tell answers acts of the desk; with is the holder's row when they concern a proxy. A correction
+// that is refused at once is refused to its own waiter alone; what ends a check-in ends those too
+// that wait for their turn.
+func (r *row) tell(own *waiter, with *row, answers rights.Acts, a Receipt) {
 	if own != nil && own.acts == rights.Correction && answers == rights.Correction {
-		r.forget(own)
-		own.answer <- a
+		r.tellAlone(own, a)
 		return
 	}
 	r.waiters = slices.DeleteFunc(r.waiters, func(w *waiter) bool {
-		if w.acts&answers == 0 {
+		if w.acts&answers == 0 || w.acts == rights.ByProxy && w.with != with {
 			return false
 		}
 		w.answer <- a
@@ -96,15 +99,16 @@ func (r *row) tell(own *waiter, answers rights.Acts, a Receipt) {
 	})
 }
 
+// tellAlone answers one act of the desk.
+func (r *row) tellAlone(w *waiter, a Receipt) {
+	r.forget(w)
+	w.answer <- a
+}
+
 // forget takes a waiter out who goes away.
 func (r *row) forget(w *waiter) {
 	r.waiters = slices.DeleteFunc(r.waiters, func(o *waiter) bool { return o == w })
 	r.deferred = slices.DeleteFunc(r.deferred, func(d deferred) bool { return d.waiter == w })
-}
-
-// deserted says that nobody waits for an elector's admission any longer.
-func (r *row) deserted() bool {
-	return !slices.ContainsFunc(r.waiters, func(w *waiter) bool { return w.acts == rights.CheckIn })
 }
 
 // end stops the row for good: who waits gets ErrClosed.
@@ -133,18 +137,38 @@ func (p *Pollbook) step(x ledger.Right, e rights.Event) {
 	p.stepLocked(p.row(x), e, nil)
 }
 
-// stepLocked is step under mu; own is who asked for it, nil when nobody at the desk did.
+// stepLocked is step under mu; own is who asked for it, nil when nobody at the desk did. What
+// happens to one right of a proxy is stepped with the other one.
 func (p *Pollbook) stepLocked(r *row, e rights.Event, own *waiter) {
-	before := r.state
-	next, effects := rights.Step(r.ctx, r.state, e)
-	r.state = next
-	p.count(r, before, next)
-	for _, f := range effects {
-		p.carryOut(r, f, own)
+	rows, at := p.joined(r, e)
+	var before, next [2]rights.State
+	for i, r := range rows {
+		before[i] = r.state
 	}
-	p.ask(r)
-	if before.Pending != nil && next.Pending == nil {
-		p.undefer(r)
+	var effects []rights.PairEffect
+	if len(rows) == 2 {
+		next, effects = rights.StepPair([2]*rights.Context{rows[0].ctx, rows[1].ctx}, before, at, e)
+	} else {
+		var own []rights.Effect
+		next[0], own = rights.Step(r.ctx, r.state, e)
+		for _, f := range own {
+			effects = append(effects, rights.PairEffect{Effect: f})
+		}
+	}
+	for i, r := range rows {
+		r.state = next[i]
+		p.count(r, before[i], next[i])
+	}
+	for _, f := range effects {
+		p.carryOut(rows, f, own)
+	}
+	for _, r := range rows {
+		p.ask(r)
+	}
+	for i, r := range rows {
+		if before[i].Pending != nil && next[i].Pending == nil {
+			p.undefer(r)
+		}
 	}
 }
 
@@ -154,7 +178,7 @@ func (p *Pollbook) undefer(r *row) {
 		d := r.deferred[0]
 		r.deferred = r.deferred[1:]
 		if d.waiter != nil {
-			r.waiters = append(r.waiters, d.waiter)
+			d.waiter.at.waiters = append(d.waiter.at.waiters, d.waiter)
 		}
 		p.stepLocked(r, d.event, d.waiter)
 	}
@@ -171,16 +195,21 @@ func (p *Pollbook) count(r *row, before, after rights.State) {
 			p.out[is][r.ctx.Right] = true
 		}
 	}
-	used := func(s rights.State) int {
-		if r.ctx.Right.Kind == ledger.Admit && (s.Record.State == ledger.Admitted || s.Record.State == ledger.Provisioned) {
-			return 1
+	used := func(s rights.State) (admitted, byProxy int) {
+		if r.ctx.Right.Kind != ledger.Admit || s.Record.State != ledger.Admitted && s.Record.State != ledger.Provisioned {
+			return 0, 0
 		}
-		return 0
+		if s.Record.Proxy {
+			return 1, 1
+		}
+		return 1, 0
 	}
-	d := used(after) - used(before)
-	p.tally.Admitted += d
+	was, wasByProxy := used(before)
+	is, isByProxy := used(after)
+	p.tally.Admitted += is - was
+	p.tally.Proxies += isByProxy - wasByProxy
 	if r.ctx.Home != p.self {
-		p.tally.Away += d
+		p.tally.Away += is - was
 	}
 }
 
@@ -195,9 +224,11 @@ func releasedTo(s rights.State) ledger.BureauNumber {
 	return 0
 }
 
-func (p *Pollbook) carryOut(r *row, f rights.Effect, own *waiter) {
+// carryOut does what a step of one row, or of a proxy's two, asks for.
+func (p *Pollbook) carryOut(rows []*row, effect rights.PairEffect, own *waiter) {
+	r := rows[effect.At]
 	x := r.ctx.Right
-	switch f := f.(type) {
+	switch f := effect.Effect.(type) {
 	case rights.Write:
 		p.work.Go(func() { p.write(x, f.Body) })
 	case rights.Note:
@@ -207,16 +238,7 @@ func (p *Pollbook) carryOut(r *row, f rights.Effect, own *waiter) {
 	case rights.Send:
 		p.send(f)
 	case rights.Tell:
-		if f.Refusal == ledger.InProgress {
-			return // the second tap waits with the first
-		}
-		switch {
-		case f.Refusal == ledger.ConflictFound || f.Refusal == ledger.Withdrawn:
-			p.tally.Voided++
-		case f.Refusal == ledger.NotRefused && f.Answers == rights.Correction:
-			p.tally.Annulled++
-		}
-		r.tell(own, f.Answers, Receipt{Refusal: f.Refusal, At: f.At, Record: f.Record, Recorded: f.Refusal == ledger.NotRefused, Replicated: f.Group})
+		p.tell(rows, f, own)
 	case rights.Defer:
 		p.deferEvent(r, f.Event, own)
 	case rights.Alarm:
@@ -225,11 +247,32 @@ func (p *Pollbook) carryOut(r *row, f rights.Effect, own *waiter) {
 	}
 }
 
+// tell answers the desk.
+func (p *Pollbook) tell(rows []*row, f rights.Tell, own *waiter) {
+	r, with := rows[0], (*row)(nil)
+	if len(rows) == 2 {
+		with = rows[rights.Holder]
+	}
+	a := Receipt{Refusal: f.Refusal, Of: f.Of, At: f.At, Record: f.Record, Recorded: f.Refusal == ledger.NotRefused, Replicated: f.Group}
+	switch {
+	case f.Refusal == ledger.InProgress && own != nil:
+		if !own.underWay() { // a second tap waits with the first
+			r.tellAlone(own, a)
+		}
+		return
+	case f.Refusal == ledger.ConflictFound || f.Refusal == ledger.Withdrawn:
+		p.tally.Voided++
+	case f.Refusal == ledger.NotRefused && f.Answers == rights.Correction:
+		p.tally.Annulled++
+	}
+	r.tell(own, with, f.Answers, a)
+}
+
 // deferEvent keeps an event until the pending statement is durable. The desk's are as many
 // as wait for their answer; messages have a bound, since nobody waits for them here.
 func (p *Pollbook) deferEvent(r *row, e rights.Event, own *waiter) {
 	if own != nil {
-		r.forget(own)
+		own.at.forget(own)
 		r.deferred = append(r.deferred, deferred{e, own})
 		return
 	}
@@ -327,7 +370,7 @@ func (p *Pollbook) askAgain(r *row, a *asking) {
 		return
 	}
 	if time.Now().Before(a.until) {
-		p.send(rights.Send{To: r.ctx.Home, Message: rights.Message{Kind: rights.RequestMessage, Right: r.ctx.Right, By: p.self}})
+		p.send(r.ctx.Request(r.state))
 		a.timer.Reset(requestEvery)
 		return
 	}

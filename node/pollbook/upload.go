@@ -114,22 +114,25 @@ func (p *Pollbook) verdicts(b *ledger.Batch, vs []ledger.Verdict) {
 	}
 }
 
-// verdict steps the rights of one placed statement of this bureau.
+// verdict steps the right of one placed statement of this bureau; a proxy's two are stepped by
+// the principal's.
 func (p *Pollbook) verdict(b *ledger.Batch, i int, v ledger.Verdict) {
 	id := ledger.StatementID{Session: b.Header.Author.Session, Sequence: b.Header.First + uint64(i)}
-	for _, x := range ledger.Touches(b.Statements[i].Body) {
-		r, e := p.rows[x], rights.Answered{ID: id, Verdict: v}
-		if r == nil {
-			continue
-		}
-		if r.state.Record.By != id {
-			r.early = &e
-			continue
-		}
-		if r.barrier != nil {
-			r.barrier.Stop()
-			r.barrier = nil
-		}
-		p.stepLocked(r, e, nil)
+	touched := ledger.Touches(b.Statements[i].Body)
+	if len(touched) == 0 {
+		return
 	}
+	r, e := p.rows[touched[0]], rights.Answered{ID: id, Verdict: v}
+	if r == nil {
+		return
+	}
+	if r.state.Record.By != id {
+		r.early = &e
+		return
+	}
+	if r.barrier != nil {
+		r.barrier.Stop()
+		r.barrier = nil
+	}
+	p.stepLocked(r, e, nil)
 }
