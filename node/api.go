@@ -130,6 +130,9 @@ func (a *api) routes() http.Handler {
 	m.HandleFunc("POST /undo", a.guarded(a.undo))
 	m.HandleFunc("POST /annulments", a.guarded(a.annul))
 	m.HandleFunc("POST /export", a.guarded(a.export))
+	m.HandleFunc("POST /media", a.guarded(a.replaceMedium))
+	m.HandleFunc("POST /imports", a.within(importTimeout, oldMedia(a.node.Import)))
+	m.HandleFunc("POST /settlements", a.within(importTimeout, oldMedia(a.node.Settle)))
 	return a.bounded(m)
 }
 
@@ -184,24 +187,32 @@ func endAll() {
 
 // guarded asks for the secret and writes what the act answers as JSON.
 func (a *api) guarded(act func(*http.Request) (any, error)) http.HandlerFunc {
+	return a.within(actTimeout, act)
+}
+
+// within is guarded for an act that may take longer.
+func (a *api) within(timeout time.Duration, act func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		want := "Bearer " + a.token
 		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(want)) != 1 {
 			writeJSON(w, http.StatusUnauthorized, problem{"the secret of " + TokenFile + " is needed"})
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), actTimeout)
+		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		defer cancel()
 		out, err := act(r.WithContext(ctx))
 		answerBy(w, writeTimeout)
 		var bad badRequest
+		var input InputError
 		switch {
 		case errors.Is(err, errTooLong):
 			writeJSON(w, http.StatusRequestEntityTooLarge, problem{err.Error()})
 		case errors.As(err, &bad):
 			writeJSON(w, http.StatusBadRequest, problem{string(bad)})
+		case errors.As(err, &input):
+			writeJSON(w, http.StatusBadRequest, problem{input.Error()})
 		case errors.Is(err, context.DeadlineExceeded):
-			writeJSON(w, http.StatusServiceUnavailable, problem{fmt.Sprintf("no answer within %v: ask again, what was recorded stays", actTimeout)})
+			writeJSON(w, http.StatusServiceUnavailable, problem{fmt.Sprintf("no answer within %v: ask again, what was recorded stays", timeout)})
 		case err != nil:
 			writeJSON(w, http.StatusServiceUnavailable, problem{inLine(err).Error()})
 		default:
@@ -247,6 +258,30 @@ func readJSON(r *http.Request, v any) error {
 		return errTooLong
 	}
 	return badRequest("the request is not the JSON that this act takes: see node/DESIGN.md, the interface on loopback")
+}
+
+func (a *api) replaceMedium(r *http.Request) (any, error) {
+	var in struct {
+		Replace *int `json:"replace"`
+	}
+	if err := readJSON(r, &in); err != nil {
+		return nil, err
+	}
+	if in.Replace == nil {
+		return nil, badRequest("\"replace\" says which medium: 0 is the disk, 1 and 2 are the keys")
+	}
+	return struct{}{}, a.node.ReplaceMedium(r.Context(), *in.Replace)
+}
+
+// oldMedia is an act on media that another machine wrote.
+func oldMedia(act func(context.Context, OldMedia) (*Imported, error)) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		var in OldMedia
+		if err := readJSON(r, &in); err != nil {
+			return nil, err
+		}
+		return act(r.Context(), in)
+	}
 }
 
 func (a *api) checkIn(r *http.Request) (any, error) {

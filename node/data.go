@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +27,7 @@ const (
 // locked is directories that this program alone has open. The lock is the directory's own, so
 // that taking it writes nothing; it goes with the process, also at kill -9.
 type locked struct {
+	mu   sync.Mutex
 	dirs []*os.File
 	// made is a data directory that was not there before; Close takes it away again unless
 	// something was written in it.
@@ -35,6 +37,8 @@ type locked struct {
 // lock takes directories: one program at a time, whatever configuration it was given. Those
 // that are not there, such as a key that is not attached, are left out.
 func (l *locked) lock(dirs ...string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, dir := range dirs {
 		f, err := os.Open(dir)
 		if errors.Is(err, fs.ErrNotExist) || dir == "" {
@@ -69,6 +73,8 @@ func (l *locked) has(f *os.File) bool {
 
 // Close gives the directories back.
 func (l *locked) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.made != "" {
 		_ = os.Remove(l.made) // it stays when there is something in it
 	}

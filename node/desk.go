@@ -18,6 +18,9 @@ type Identification struct {
 	Number string `json:"number"`
 	// Attester is the code of the member who acts.
 	Attester uint16 `json:"attester"`
+	// Provisional is the president's reason, 1 to 255, to admit although the right can't be had:
+	// only where the policy provides for it, or at a machine that took the place of a lost one.
+	Provisional uint8 `json:"provisional,omitempty"`
 }
 
 // find is the elector's token, or a refusal.
@@ -82,7 +85,7 @@ func answerOf(r pollbook.Receipt) Answer {
 func (n *Node) CheckIn(ctx context.Context, id Identification) (Answer, error) {
 	when := ""
 	r, err := n.act(id, func(e ledger.ElectorToken, how rights.Ask) (pollbook.Receipt, error) {
-		r, err := n.book.CheckIn(ctx, e, how)
+		r, err := n.book.CheckIn(ctx, e, how, id.Provisional)
 		if err == nil && r.Refusal == ledger.AlreadyAdmitted {
 			when = n.admittedWhen(e, r.At)
 		}

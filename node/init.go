@@ -33,6 +33,7 @@ func Init(dir string, cfg Config, passphrase string, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
+	cfg.Media = slices.Clone(cfg.Media) // the caller's stays as it is
 	if err := cfg.complete(abs); err != nil {
 		return InputError{err}
 	}

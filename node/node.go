@@ -113,6 +113,7 @@ func Start(cfg Config, opt Options) (n *Node, err error) {
 		}
 	}
 	n.work.Go(func() { n.watch(ctx) })
+	n.work.Go(func() { n.tend(ctx) })
 	n.work.Go(func() { n.tellAgain(ctx) })
 	if n.anchorer != nil {
 		n.work.Go(func() { n.anchorer.Run(ctx) })
@@ -188,9 +189,7 @@ func journalOptions(cfg Config, g *ledger.Group, k register.Keys, device ed25519
 		Group: g, Bureau: cfg.Bureau, Incarnation: k.Incarnation, Key: device, JournalKey: k.Journal,
 		Random: rand.Reader, Now: now, Logger: log,
 	}
-	for i, path := range cfg.Media {
-		opt.Media[i] = journal.Medium{Path: path}
-	}
+	copy(opt.Media[:], mediaAt(cfg.Data, cfg.Media...))
 	return opt
 }
 

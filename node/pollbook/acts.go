@@ -13,13 +13,19 @@ import (
 // fault of the machine or ctx's; the admission may then be recorded all the same, and
 // asking again tells. While another bureau's release is awaited, ctx's end leaves the
 // right where it is.
-func (p *Pollbook) CheckIn(ctx context.Context, e ledger.ElectorToken, how rights.Ask) (Receipt, error) {
+//
+// A reason other than 0 is the president's: to admit provisionally when the right can't be had,
+// where that is provided for. A right that is here is used as ever.
+func (p *Pollbook) CheckIn(ctx context.Context, e ledger.ElectorToken, how rights.Ask, reason uint8) (Receipt, error) {
 	if _, ok := p.cfg.Group.Home(e); !ok {
 		return Receipt{Refusal: ledger.NotOnTheRoll}, nil
 	}
 	x := ledger.Right{Elector: e, Kind: ledger.Admit}
 	if r, known, err := p.knownElsewhere(x, how); known {
 		return r, err
+	}
+	if reason != 0 {
+		return p.desk(ctx, rights.AskProvisional{Ask: how, Reason: reason}, rights.CheckIn, x)
 	}
 	return p.desk(ctx, how, rights.CheckIn, x)
 }

@@ -309,7 +309,7 @@ func (b *bureau) checkIn(e ledger.ElectorToken) Receipt {
 	b.c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	r, err := b.book.CheckIn(ctx, e, asked)
+	r, err := b.book.CheckIn(ctx, e, asked, 0)
 	if err != nil {
 		b.c.t.Fatal(err)
 	}
@@ -326,7 +326,7 @@ type answered struct {
 func (b *bureau) begin(ctx context.Context, e ledger.ElectorToken) chan answered {
 	out, book := make(chan answered, 1), b.book
 	go func() {
-		r, err := book.CheckIn(ctx, e, asked)
+		r, err := book.CheckIn(ctx, e, asked, 0)
 		out <- answered{r, err}
 	}()
 	return out

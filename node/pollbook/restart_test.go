@@ -102,7 +102,7 @@ func TestCloseEndsWhoWaits(t *testing.T) {
 			t.Errorf("told %+v", a)
 		}
 	}
-	if _, err := book.CheckIn(t.Context(), home(1, 1), asked); !errors.Is(err, ErrClosed) {
+	if _, err := book.CheckIn(t.Context(), home(1, 1), asked, 0); !errors.Is(err, ErrClosed) {
 		t.Errorf("a check-in after the end: %v", err)
 	}
 	if err := book.OpenBureau(t.Context()); !errors.Is(err, ErrClosed) {

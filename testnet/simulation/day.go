@@ -35,6 +35,10 @@ type day struct {
 	// attached is how many of the three media each bureau has.
 	attached int
 	began    time.Time
+	// visitors are those who come, by their time.
+	visitors []visitor
+	// emptied is closed when the queues are empty.
+	emptied chan struct{}
 	// turn is held by the fault that cuts or kills.
 	turn chan struct{}
 
@@ -50,7 +54,7 @@ func Run(ctx context.Context, p Plan) (s *Summary, err error) {
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
-	d := &day{plan: p, attached: 3, index: map[ledger.BureauNumber]int{}, told: newTold(), began: time.Now(), turn: make(chan struct{}, 1), verified: store.NewVerified()}
+	d := &day{plan: p, attached: 3, index: map[ledger.BureauNumber]int{}, told: newTold(), began: time.Now(), turn: make(chan struct{}, 1), emptied: make(chan struct{}), verified: store.NewVerified()}
 	if d.plan.Out, err = filepath.Abs(p.Out); err != nil {
 		return nil, err
 	}

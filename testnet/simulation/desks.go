@@ -69,7 +69,7 @@ func (t *told) note(a attempt, ans node.Answer) {
 		t.secondRefused++
 		return
 	}
-	if home && ans.Refusal != ledger.ReleasedElsewhere && ans.Refusal != ledger.AlreadyAdmitted && ans.Refusal != ledger.BureauNotOpen {
+	if home && ans.Refusal != ledger.ReleasedElsewhere && ans.Refusal != ledger.AlreadyAdmitted && ans.Refusal != ledger.BureauNotOpen && ans.Refusal != ledger.UnfencedOnly {
 		t.homeRefused++
 	}
 }

@@ -18,23 +18,30 @@ type Scenario struct {
 	// at is the share of the day after which it begins.
 	at   float64
 	play func(d *day, ctx context.Context, r *rand.Rand) error
+	// breaks an assumption on which S1 rests: doubles are reported then (S3), not prevented.
+	breaks bool
 }
 
 // Scenarios are all faults, in the order of `--faults list`.
 var Scenarios = []Scenario{
-	{"leader-killed", "the leading bureau's machine dies, and comes back a while later", 0.15, (*day).leaderKilled},
-	{"bureau-cut", "one bureau's cable is cut, and healed later", 0.40, (*day).bureauCut},
-	{"adele-away", "ADELE does not answer for a third of the day", 0.30, (*day).adeleAway},
-	{"principal-away", "the principal bureau is cut off from all others for a while", 0.30, (*day).principalCut},
-	{"principal-down", "the principal bureau's machine is off all day; its electors wait, the deputy leads", 0, (*day).principalDown},
-	{"split", "the commune falls into two halves that don't hear each other", 0.30, (*day).split},
-	{"one-way-cut", "one bureau is heard by nobody but hears all", 0.30, (*day).oneWayCut},
-	{"majority-lost", "every bureau is alone: all cables are cut", 0.30, (*day).allAlone},
-	{"bureau-killed", "a bureau's machine dies in mid-queue and is started again", 0.30, (*day).bureauKilled},
-	{"all-restarted", "one bureau after another is stopped and started", 0.15, (*day).allRestarted},
-	{"store-lost", "a bureau's machine loses all that it can rebuild: ledger and Raft's log", 0.30, (*day).storeLost},
-	{"machine-dead", "a bureau's machine dies for good, a spare opens with both keys and nothing else", 0.30, (*day).machineDead},
-	{"key-pulled", "a bureau goes on with one key after the other was lost in a restart", 0.30, (*day).keyPulled},
+	{"leader-killed", "the leading bureau's machine dies, and comes back a while later", 0.15, (*day).leaderKilled, false},
+	{"bureau-cut", "one bureau's cable is cut, and healed later", 0.40, (*day).bureauCut, false},
+	{"adele-away", "ADELE does not answer for a third of the day", 0.30, (*day).adeleAway, false},
+	{"principal-away", "the principal bureau is cut off from all others for a while", 0.30, (*day).principalCut, false},
+	{"principal-down", "the principal bureau's machine is off all day; its electors wait, the deputy leads", 0, (*day).principalDown, false},
+	{"split", "the commune falls into two halves that don't hear each other", 0.30, (*day).split, false},
+	{"one-way-cut", "one bureau is heard by nobody but hears all", 0.30, (*day).oneWayCut, false},
+	{"majority-lost", "every bureau is alone: all cables are cut", 0.30, (*day).allAlone, false},
+	{"bureau-killed", "a bureau's machine dies in mid-queue and is started again", 0.30, (*day).bureauKilled, false},
+	{"all-restarted", "one bureau after another is stopped and started", 0.15, (*day).allRestarted, false},
+	{"store-lost", "a bureau's machine loses all that it can rebuild: ledger and Raft's log", 0.30, (*day).storeLost, false},
+	{"machine-dead", "a bureau's machine dies for good, a spare opens with both keys and nothing else", 0.30, (*day).machineDead, false},
+	{"key-pulled", "a bureau goes on with one key after the other was lost in a restart", 0.30, (*day).keyPulled, false},
+	{"key-dead", "a key breaks, a blank one takes its place, then the other key goes", 0.20, (*day).keyDead, false},
+	{"isolated", "a bureau has no network all day; its keys are read at the principal bureau in the evening", 0, (*day).isolated, false},
+	{"machine-and-key-dead", "a bureau's machine and a key die; the sealed envelope's machine admits provisionally", 0.30, (*day).machineAndKeyDead, false},
+	{"keys-cloned", "copies of a bureau's media admit elsewhere with no network (breaks A1: doubles are reported)", 0.30, (*day).cloned, true},
+	{"rolled-back", "disk and a key are put back to an earlier state with no network (breaks A2: doubles are reported)", 0.30, (*day).rolledBack, true},
 }
 
 // Default are the faults of a day on which nobody chose any.
@@ -91,6 +98,7 @@ func (d *day) runFaults(ctx context.Context) error {
 			d.setFault("")
 			if err != nil {
 				err = fmt.Errorf("fault %s: %w", s.Name, err)
+				d.say("%v", err)
 			}
 			errs <- err
 		}()

@@ -20,6 +20,8 @@ const (
 	maxTries = 400
 	// comeBack is how long an elector waits before he asks again.
 	comeBack = 250 * time.Millisecond
+	// presidentsReason is that of provisional check-ins.
+	presidentsReason = 1
 	// tick is the pace of the progress shown.
 	tick = 250 * time.Millisecond
 )
@@ -37,6 +39,7 @@ func (d *day) poll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.visitors = vs
 	d.mu.Lock()
 	d.live.Expected = len(vs)
 	d.mu.Unlock()
@@ -48,6 +51,7 @@ func (d *day) poll(ctx context.Context) error {
 	ticking := make(chan struct{})
 	go func() { defer close(ticking); d.tick(ctx) }()
 	err = d.receive(ctx, vs)
+	close(d.emptied)
 	if ferr := <-faults; err == nil {
 		err = ferr
 	}
@@ -171,12 +175,12 @@ func (d *day) comers(ctx context.Context, vs []visitor) (out []arriving) {
 
 // visit is an elector who wants to vote and keeps trying until he has.
 func (d *day) visit(ctx context.Context, v *visitor) {
-	at, repeat := v.to, false
+	at, repeat, provisional := v.to, false, false
 	for range maxTries {
 		if ctx.Err() != nil {
 			return
 		}
-		ans, err := d.try(ctx, v, at, repeat, false)
+		ans, err := d.try(ctx, v, at, repeat, false, provisional)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -185,6 +189,8 @@ func (d *day) visit(ctx context.Context, v *visitor) {
 		case ans.Admitted || ans.Refusal == ledger.AlreadyAdmitted || ans.Refusal == ledger.NotOnTheRoll:
 			d.through()
 			return
+		case ans.Refusal == ledger.UnfencedOnly:
+			provisional = true // the president admits all the same
 		case ans.Refusal == ledger.ReleasedElsewhere && ans.At != 0:
 			at = ans.At // the right lies there
 		case at != v.home:
@@ -205,7 +211,7 @@ func (d *day) through() {
 // tryOnce is an attempt that should be refused.
 func (d *day) tryOnce(ctx context.Context, v *visitor, at ledger.BureauNumber, second bool) {
 	for repeat := false; ; repeat = true {
-		_, err := d.try(ctx, v, at, repeat, second)
+		_, err := d.try(ctx, v, at, repeat, second, false)
 		if err == nil || !sleep(ctx, comeBack) {
 			return
 		}
@@ -213,21 +219,29 @@ func (d *day) tryOnce(ctx context.Context, v *visitor, at ledger.BureauNumber, s
 }
 
 // try is one elector at one desk, once.
-func (d *day) try(ctx context.Context, v *visitor, at ledger.BureauNumber, repeat, second bool) (node.Answer, error) {
+func (d *day) try(ctx context.Context, v *visitor, at ledger.BureauNumber, repeat, second, provisional bool) (node.Answer, error) {
+	return d.tryAt(ctx, v, d.bureaux[d.index[at]], attempt{visitor: v, at: at, repeat: repeat, second: second}, provisional)
+}
+
+func (d *day) tryAt(ctx context.Context, v *visitor, u *bureau, a attempt, provisional bool) (node.Answer, error) {
 	e := d.register.At(v.elector)
 	id := node.Identification{By: "convocation", Number: e.ConvocationNumber.Digits(), Attester: 1}
 	if v.byNational {
 		id.By, id.Number = "national", e.NationalNumber.Digits()
 	}
+	if provisional {
+		id.Provisional = presidentsReason
+	}
 	start := time.Now()
-	ans, err := d.bureaux[d.index[at]].CheckIn(ctx, id)
+	ans, err := u.CheckIn(ctx, id)
 	if err != nil {
 		if !errors.Is(err, errDown) {
 			d.told.fault()
 		}
 		return ans, err
 	}
-	d.told.note(attempt{visitor: v, at: at, repeat: repeat, second: second, took: time.Since(start)}, ans)
+	a.took = time.Since(start)
+	d.told.note(a, ans)
 	return ans, nil
 }
 

@@ -169,3 +169,13 @@ func (p *process) Status(ctx context.Context) (s node.Status, err error) {
 func (p *process) Export(ctx context.Context, dir string) error {
 	return p.ask(ctx, http.MethodPost, "/export", map[string]string{"dir": dir}, &struct{}{})
 }
+
+func (p *process) Import(ctx context.Context, from node.OldMedia) (*node.Imported, error) {
+	var got node.Imported
+	err := p.ask(ctx, http.MethodPost, "/imports", from, &got)
+	return &got, err
+}
+
+func (p *process) Replace(ctx context.Context, member int) error {
+	return p.ask(ctx, http.MethodPost, "/media", map[string]int{"replace": member}, &struct{}{})
+}

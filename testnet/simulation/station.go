@@ -31,6 +31,9 @@ type station interface {
 	CheckIn(ctx context.Context, id node.Identification) (node.Answer, error)
 	Status(ctx context.Context) (node.Status, error)
 	Export(ctx context.Context, dir string) error
+	// Import and Replace are node.Node's.
+	Import(ctx context.Context, from node.OldMedia) (*node.Imported, error)
+	Replace(ctx context.Context, member int) error
 }
 
 // errDown is the answer of a station that is stopped.
@@ -91,27 +94,47 @@ func (d *day) initialise(i int, u *bureau) error {
 		}
 		u.config.Peers = append(u.config.Peers, node.Peer{Bureau: v.number, Addresses: []string{multiaddr(at)}})
 	}
+	return d.found(u)
+}
+
+// found formats a bureau's media and makes the station that will run it.
+func (d *day) found(u *bureau) error {
 	for _, m := range u.config.Media[:d.attached] {
 		if err := os.MkdirAll(filepath.Join(u.dir, m), 0o700); err != nil {
 			return err
 		}
 	}
-	pass, err := os.ReadFile(u.config.PassphraseFile)
+	pass, err := readPassphrase(u)
 	if err != nil {
-		return fmt.Errorf("read passphrase: %w", err)
+		return err
+	}
+	if err := node.Init(u.dir, u.config, pass, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	return d.equip(u)
+}
+
+// equip makes the station that runs the bureau in its directory; one that is there already is stopped.
+func (d *day) equip(u *bureau) error {
+	pass, err := readPassphrase(u)
+	if err != nil {
+		return err
 	}
 	log, err := d.logFile(u)
 	if err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(log, nil))
-	if err := node.Init(u.dir, u.config, string(pass), logger); err != nil {
-		return err
-	}
-	if d.plan.Processes {
-		u.station = &process{program: d.program, dir: u.dir, config: u.config, log: log}
-	} else {
-		u.station = &inProcess{dir: u.dir, passphrase: string(pass), verified: d.verified, log: logger}
+	switch s := u.station.(type) {
+	case *process: // a stopped one goes on elsewhere
+		s.dir, s.config, s.log = u.dir, u.config, log
+	case *inProcess:
+		s.dir, s.passphrase, s.log = u.dir, pass, slog.New(slog.NewTextHandler(log, nil))
+	default:
+		if d.plan.Processes {
+			u.station = &process{program: d.program, dir: u.dir, config: u.config, log: log}
+			return nil
+		}
+		u.station = &inProcess{dir: u.dir, passphrase: pass, verified: d.verified, log: slog.New(slog.NewTextHandler(log, nil))}
 	}
 	return nil
 }
@@ -121,7 +144,7 @@ func (d *day) logFile(u *bureau) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("bureau-%03d.log", u.number)))
+	f, err := os.OpenFile(filepath.Join(dir, filepath.Base(u.dir)+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -237,6 +260,22 @@ func (s *inProcess) Status(context.Context) (node.Status, error) {
 		return node.Status{}, err
 	}
 	return n.Status(), nil
+}
+
+func (s *inProcess) Import(ctx context.Context, from node.OldMedia) (*node.Imported, error) {
+	n, err := s.running()
+	if err != nil {
+		return nil, err
+	}
+	return n.Import(ctx, from)
+}
+
+func (s *inProcess) Replace(ctx context.Context, member int) error {
+	n, err := s.running()
+	if err != nil {
+		return err
+	}
+	return n.ReplaceMedium(ctx, member)
 }
 
 func (s *inProcess) Export(_ context.Context, dir string) error {

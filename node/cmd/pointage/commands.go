@@ -152,6 +152,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
+// answerWithin is longer than any act of the interface takes.
+const answerWithin = 11 * time.Minute
+
 // ask sends one act to the running bureau.
 func ask(ctx context.Context, cfg node.Config, method, path string, in, out any) error {
 	token, err := os.ReadFile(filepath.Join(cfg.Data, node.TokenFile))
@@ -167,7 +170,7 @@ func ask(ctx context.Context, cfg node.Config, method, path string, in, out any)
 		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	client := http.Client{Timeout: time.Minute}
+	client := http.Client{Timeout: answerWithin}
 	resp, err := client.Do(req)
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -29,6 +29,9 @@ const usage = `pointage is one polling station's electronic check-in.
   pointage run     --config bureau.toml       open the media and serve the bureau until Ctrl-C
   pointage status  --config bureau.toml       how the running bureau stands
   pointage export  --config bureau.toml --out DIR   what experts verify (principal bureau or deputy)
+  pointage replace --config bureau.toml --medium 2  a blank medium takes the place of a lost one
+  pointage import  --config bureau.toml --bureau 12 --keys FILE --media A,B   the evening's keys (principal bureau or deputy)
+  pointage settle  --config bureau.toml --keys FILE --media A,B   the media of the machine before were found
   pointage doctor  --config bureau.toml       is this machine fit for tomorrow?
   pointage version                            this program and its hash
 
@@ -39,6 +42,7 @@ type command func(ctx context.Context, args []string, out io.Writer) error
 
 var commands = map[string]command{
 	"init": initialise, "run": run, "status": status, "export": export, "doctor": doctor, "version": version,
+	"replace": replace, "import": importMedia, "settle": settle,
 }
 
 func main() { os.Exit(answer(os.Args[1:])) }
