@@ -69,6 +69,9 @@ var acts = map[string]func(ctx context.Context, args []string, stdout, stderr io
 // usageError is a wrong flag or file: one line, exit 2.
 type usageError struct{ error }
 
+// Unwrap gives the error itself.
+func (u usageError) Unwrap() error { return u.error }
+
 func wrongUse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // errBadRows says that rows were refused and already listed.

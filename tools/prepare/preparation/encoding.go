@@ -61,27 +61,25 @@ func wideEncoding(line []byte) string {
 	return ""
 }
 
-// byteEncoding guesses the eight-bit encoding of a line by where accented letters
-// lie: ISO 8859-1 has none below 0xA0, code page 850 has nearly all there, and
-// Windows-1252 has only a few.
+// byteEncoding guesses the eight-bit encoding of a line by where its letters with
+// accents lie: above 0xC0 in ISO 8859-1 and Windows-1252, which differ below 0xA0,
+// and there in code page 850.
 func byteEncoding(line []byte) string {
-	var low, dos int
+	var low, dos, high int
 	for len(line) > 0 {
 		r, n := utf8.DecodeRune(line)
-		c := line[0]
-		if r == utf8.RuneError && n == 1 && c < 0xa0 {
-			low++
-			// é ç ê ë è ï î ä of code page 850, which are punctuation in Windows-1252.
-			if c == 0x82 || c >= 0x84 && c <= 0x8d {
-				dos++
-			}
+		if c := line[0]; r == utf8.RuneError && n == 1 {
+			low += count(c < 0xa0)
+			high += count(c >= 0xc0)
+			// ü é â ä à ç ê ë è ï î ì É
+			dos += count(c >= 0x81 && c <= 0x8d || c == 0x90)
 		}
 		line = line[n:]
 	}
 	switch {
 	case low == 0:
 		return "ISO 8859-1 (Latin-1) or Windows-1252"
-	case dos == low:
+	case high == 0 && dos == low:
 		return "code page 850 (DOS)"
 	}
 	return "Windows-1252"

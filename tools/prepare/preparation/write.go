@@ -15,8 +15,8 @@ import (
 	"pointage/ledger"
 )
 
-// staging is a directory beside the final one, in which everything is written
-// and fsync'ed before one rename makes it visible. A crash leaves it behind; the
+// staging is a directory beside the final one, in which everything is written and
+// made durable at once before one rename makes it visible. A crash leaves it behind; the
 // next run with the same target removes it and starts afresh, since keys that
 // were never handed over are worth nothing. One run at a time has a target.
 type staging struct{ dir, target string }
@@ -69,7 +69,7 @@ func (s *staging) write(name string, fill func(io.Writer) error) (hash ledger.Ha
 		return hash, err
 	}
 	digest.Sum(hash[:0])
-	return hash, f.Sync()
+	return hash, nil
 }
 
 // text writes a file of one piece.
@@ -83,13 +83,7 @@ func (s *staging) text(name, text string) error {
 
 // publish makes the directory appear under its name, whole.
 func (s *staging) publish() error {
-	err := filepath.WalkDir(s.dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			err = syncDir(path)
-		}
-		return err
-	})
-	if err != nil {
+	if err := syncTree(s.dir); err != nil {
 		return err
 	}
 	if err := os.Rename(s.dir, s.target); err != nil {
