@@ -127,6 +127,7 @@ func (a *api) routes() http.Handler {
 	m.HandleFunc("POST /open", a.guarded(declares(a.node.Open)))
 	m.HandleFunc("POST /close", a.guarded(declares(a.node.CloseBureau)))
 	m.HandleFunc("POST /check-ins", a.guarded(a.checkIn))
+	m.HandleFunc("POST /proxies", a.guarded(a.checkInProxy))
 	m.HandleFunc("POST /undo", a.guarded(a.undo))
 	m.HandleFunc("POST /annulments", a.guarded(a.annul))
 	m.HandleFunc("POST /export", a.guarded(a.export))

@@ -87,7 +87,7 @@ func (n *Node) CheckIn(ctx context.Context, id Identification) (Answer, error) {
 	r, err := n.act(id, func(e ledger.ElectorToken, how rights.Ask) (pollbook.Receipt, error) {
 		r, err := n.book.CheckIn(ctx, e, how, id.Provisional)
 		if err == nil && r.Refusal == ledger.AlreadyAdmitted {
-			when = n.admittedWhen(e, r.At)
+			when = n.usedWhen(ledger.Right{Elector: e, Kind: ledger.Admit}, r.At)
 		}
 		return r, err
 	})
@@ -99,9 +99,9 @@ func (n *Node) CheckIn(ctx context.Context, id Identification) (Answer, error) {
 	return a, nil
 }
 
-// admittedWhen reads in the ledger when an elector was admitted at a bureau.
-func (n *Node) admittedWhen(e ledger.ElectorToken, at ledger.BureauNumber) string {
-	for _, a := range n.store.Admissions(ledger.Right{Elector: e, Kind: ledger.Admit}) {
+// usedWhen reads in the ledger when a right was used at a bureau.
+func (n *Node) usedWhen(x ledger.Right, at ledger.BureauNumber) string {
+	for _, a := range n.store.Admissions(x) {
 		if a.Bureau != at {
 			continue
 		}
