@@ -166,8 +166,9 @@ func TestWhatComesAfterEvidenceIsNotLost(t *testing.T) {
 	if ans := d.Place(early); ans.Status != ledger.Parked {
 		t.Fatalf("ahead of its line: %+v", ans)
 	}
-	if ans := d.Place(later); ans.Status != ledger.Contradicted {
-		t.Fatalf("%+v", ans)
+	size := len(d.Entries)
+	if ans := d.Place(later); ans.Status != ledger.Contradicted || len(d.Entries) != size+2 {
+		t.Fatalf("%+v, %d entries: what waited for evidence follows it", ans, len(d.Entries)-size)
 	}
 	again := next(d, &clone, 99)
 	opening := again.Sign(continues(&clone))
@@ -246,6 +247,18 @@ func TestListedOrphanIsShownWithoutEffect(t *testing.T) {
 	}
 }
 
+func TestOrphanBeginsWhereItIsListed(t *testing.T) {
+	d := ledgertest.NewDay(t, 2, 30, nil)
+	one := d.Started(1)
+	head := *one
+	before, listed := one.Sign(ledgertest.Admission(0)), one.At.Next
+	tail := one.Sign(ledgertest.Admission(2))
+	after := next(d, &head, 9)
+	after.Put(continues(&head), &ledger.Orphan{Head: *one.Head(), From: listed})
+	mustClass(t, "before it", d.Place(before), ledger.Forked)
+	mustClass(t, "listed", d.Place(tail), ledger.Orphaned)
+}
+
 func TestTailThatStoodBeforeItWasListedIsAFork(t *testing.T) {
 	d := ledgertest.NewDay(t, 2, 30, nil)
 	one := d.Started(1)
@@ -269,6 +282,7 @@ func TestAmendmentsAreNotedForWhoeverAsks(t *testing.T) {
 		{Act: ledger.Retire, Bureau: 2},
 		{Act: ledger.Relabel, Bureau: 3, Place: []byte("Gemeentehuis")},
 		{Act: ledger.Relabel, Bureau: 3, Place: []byte("École 9")},
+		{Act: ledger.Enrol, Bureau: 2, Incarnation: 1},
 	} {
 		a.Number = uint16(i + 1)
 		mustClass(t, "amendment", one.Put(d.Amend(a)), ledger.Accepted)
@@ -281,7 +295,7 @@ func TestAmendmentsAreNotedForWhoeverAsks(t *testing.T) {
 	if _, other := ledger.Retired(d.View, 2, 1); !ok || other || retired != 3 {
 		t.Errorf("retired %d, %v, %v", retired, ok, other)
 	}
-	if place, ok := ledger.Relabelled(d.View, 3); !ok || place != "École 9" || ledger.LastAmendment(d.View) != 4 {
+	if place, ok := ledger.Relabelled(d.View, 3); !ok || place != "École 9" || ledger.LastAmendment(d.View) != 5 {
 		t.Errorf("%q, %v", place, ok)
 	}
 	mustClass(t, "a retired key", d.Session(2, 2).Put(media), ledger.AfterRetirement)

@@ -222,12 +222,15 @@ func TestChainsAreCutToTheirLimitsAndFollow(t *testing.T) {
 	if err != nil || rest.More || rest.Follows(q) != nil {
 		t.Fatalf("%v, %v", err, rest.Follows(q))
 	}
+	stray := *c
+	stray.At = ledger.Point{Next: all[n].Header.Next(), Previous: ledger.Hash{9}}
 	for what, bad := range map[string]*ledger.ChainAnswer{
-		"not from there":    {Batches: all[n+1:]},
-		"a batch too early": {Batches: all[n-1:]},
-		"with a hole":       {Batches: []*ledger.Batch{all[n], all[n+2]}},
-		"of another":        {Batches: []*ledger.Batch{d.Session(2, 1).Sign(media)}},
-		"more than asked":   {More: true, Batches: all[n:]},
+		"not from there":        {Batches: all[n+1:]},
+		"a batch too early":     {Batches: all[n-1:]},
+		"with a hole":           {Batches: []*ledger.Batch{all[n], all[n+2]}},
+		"not on the one before": {Batches: []*ledger.Batch{all[n], stray.Sign(&ledger.Incident{Code: 1})}},
+		"of another":            {Batches: []*ledger.Batch{d.Session(2, 1).Sign(media)}},
+		"more than asked":       {More: true, Batches: all[n:]},
 	} {
 		if bad.Follows(q) == nil {
 			t.Errorf("%s: it follows", what)

@@ -432,3 +432,96 @@ func TestManyForksAndSessionsAreReportedInTime(t *testing.T) {
 		t.Errorf("%d forks, %d double, %d of misconduct, %d admitted", len(r.Forks), len(r.Double), len(r.Misconduct), r.Admitted)
 	}
 }
+
+func TestEmbeddingsAreFollowedToTheirEnd(t *testing.T) {
+	d := ledgertest.NewDay(t, 2, 6, nil)
+	one, two := d.Started(1), d.Started(2)
+	rel := one.Sign(&ledger.Release{Right: right(0), To: 2})
+	ret := two.Sign(&ledger.Return{Right: right(0), Release: extract(t, rel)})
+	back := one.Sign(&ledger.Restored{Right: right(0), Return: extract(t, ret)})
+	u := union(d)
+	u.Add(back)
+	signed := 0
+	for _, m := range u.Report().Missing {
+		if m.Signed {
+			signed++
+		}
+	}
+	if signed != 2 {
+		t.Errorf("%+v", u.Report().Missing)
+	}
+}
+
+func TestTailThatTheLedgerHadBeforeItWasListedIsAFork(t *testing.T) {
+	d := ledgertest.NewDay(t, 2, 6, nil)
+	one := d.Started(1)
+	head := *one
+	one.Put(ledgertest.Admission(0))
+	after := next(d, &head, 9)
+	after.Put(continues(&head), &ledger.Orphan{Head: *one.Head(), From: head.At.Next})
+	if r := union(d).Report(); len(r.Orphans) != 0 || len(r.Forks) != 1 || r.Admitted != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestNobodyListsWhatHeGoesOnFrom(t *testing.T) {
+	d := ledgertest.NewDay(t, 2, 6, nil)
+	one := d.Session(1, 1)
+	all := []*ledger.Batch{one.Sign(&ledger.SessionOpened{Generation: 1, Media: 3}), one.Sign(ledgertest.Admission(0))}
+	after := next(d, one, 9)
+	all = append(all, after.Sign(continues(one), &ledger.Orphan{Head: *one.Head(), From: 1}))
+	if r := union(d, all...).Report(); len(r.Orphans) != 0 || r.Admitted != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestSessionsThatNameEachOtherAreJudged(t *testing.T) {
+	d := ledgertest.NewDay(t, 2, 6, nil)
+	var all []*ledger.Batch
+	for i, session := range []byte{3, 4} {
+		c := d.Session(1, session)
+		h := ledger.Head{Session: ledger.SessionID{7 - session}, Next: 9, Hash: ledger.Hash{session}}
+		c.At.Previous = h.Hash
+		all = append(all, c.Sign(&ledger.SessionOpened{Continues: &h, Generation: 1, Media: 3}), c.Sign(ledgertest.Admission(2*i)))
+	}
+	if r := union(d, all...).Report(); r.Admitted != 2 || len(r.Missing) != 2 || len(r.Misconduct) != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestTakingOverKeepsWhatCanLeastBeTakenBack(t *testing.T) {
+	d := ledgertest.NewDay(t, 2, 24, nil)
+	old := d.Started(1)
+	at := old.At.Next
+	old.Put(ledgertest.Admission(0), &ledger.Void{Sequence: at, Rights: []ledger.Right{right(0)}}, ledgertest.Admission(2))
+	heirs := func(i ledger.Incarnation, session byte, bodies ...ledger.Body) *ledgertest.Chain {
+		c := d.Session(1, session)
+		c.Author.Incarnation = i
+		c.Put(append([]ledger.Body{&ledger.SessionOpened{Generation: 1, Media: 3, Unfenced: true}}, bodies...)...)
+		return c
+	}
+	mid := heirs(1, 11, &ledger.Provisional{Elector: ledgertest.Elector(0), Means: ledger.ByCard}, &ledger.Settled{Head: old.Head(), Generation: 1, Media: 3})
+	c := heirs(2, 21, &ledger.Settled{Incarnation: 1, Head: mid.Head(), Generation: 1, Media: 3})
+	after := next(d, c, 22)
+	after.Put(continues(c), ledgertest.Admission(0), ledgertest.Admission(2), ledgertest.Admission(4))
+	r := union(d).Report()
+	if len(r.Misconduct) != 2 || r.Misconduct[0].State != ledger.Provisioned || r.Misconduct[1].State != ledger.Admitted || r.Misconduct[1].Validity != ledger.NotHeld {
+		t.Errorf("%+v", r.Misconduct)
+	}
+}
+
+func TestBureauWithSomethingMissingIsNotComplete(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		d := ledgertest.NewDay(t, 3, 12, func(m *election.Manifest) { m.Policy = election.ProvisionalAdmit })
+		three, two := d.Started(3), d.Started(2)
+		two.Put(&ledger.Provisional{Elector: ledgertest.Elector(2), Means: ledger.ByCard})
+		if lost {
+			three.Sign(ledgertest.Admission(2))
+		}
+		closed := three.Sign(&ledger.BureauClosed{})
+		want := map[bool]reconciliation.Outcome{false: reconciliation.Confirmed, true: reconciliation.Open}[lost]
+		if p := union(d, closed).Report().Provisionals; len(p) != 1 || p[0].Outcome != want {
+			t.Errorf("lost %v: %+v", lost, p)
+		}
+	}
+}
