@@ -95,6 +95,9 @@ func TestEveryChangedByteOfARecoveredExportIsFound(t *testing.T) {
 		t.Fatal(ans)
 	}
 	files := d.Export()
+	if len(files["tile/entries/000.p/2"]) == 0 {
+		t.Fatal("the second epoch has not two entries")
+	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		b := files[name]
 		if !strings.HasPrefix(name, "epoch-0/") && name != "tile/entries/000.p/2" {
