@@ -46,6 +46,70 @@ func TestSilentVotingMemberIsReplacedByALevelReceiver(t *testing.T) {
 	})
 }
 
+// The leader is gone between its two steps: the next one takes the second.
+func TestReplacementIsCompletedByTheNextLeader(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 5, 2, withPrincipal)
+		c.start(c.peers...)
+		c.until(20*time.Second, "the principal leads", c.leads("m0"))
+		c.network.Isolate("m3")
+		c.until(70*time.Second, "the silent member is demoted", func() bool { return len(c.votingAt("m0")) == 4 })
+		c.network.Isolate("m0")
+		c.until(10*time.Second, "the deputy leads", c.leads("m1"))
+		c.until(5*time.Second, "five vote", func() bool { return len(c.votingAt("m1")) == 5 })
+		c.propose("m5", "without the principal")
+		<-time.After(3 * time.Minute)
+		if v := c.votingAt("m1"); !slices.Contains(v, "m0/0") || slices.Contains(v, "m3/0") || len(v) != 5 {
+			t.Errorf("these are voting: %v", v)
+		}
+		c.network.Rejoin("m0")
+		c.network.Rejoin("m3")
+		c.until(20*time.Second, "the principal leads again", c.leads("m0"))
+		c.level(10 * time.Second)
+		c.end()
+	})
+}
+
+func TestMemberThatHearsAndIsNotHeardIsReplaced(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 3, 1, withPrincipal)
+		c.start(c.peers...)
+		c.until(20*time.Second, "the principal leads", c.leads("m0"))
+		c.network.Cut("m2", "m0")
+		began := time.Now()
+		c.until(2*time.Minute, "it is replaced", func() bool { return slices.Contains(c.votingAt("m0"), "m3/0") })
+		if took := time.Since(began); took < 55*time.Second || took > 65*time.Second {
+			t.Errorf("replaced after %s, want a minute", took)
+		}
+		if v := c.votingAt("m0"); !slices.Equal(v, []string{"m0/0", "m1/0", "m3/0"}) {
+			t.Errorf("these are voting: %v", v)
+		}
+		c.network.Heal("m2", "m0")
+		c.propose("m2", "as a receiver")
+		c.level(10 * time.Second)
+		c.end()
+	})
+}
+
+func TestMemberThatIsNeverAwayForAMinuteStays(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 3, 1, withPrincipal)
+		c.start(c.peers...)
+		c.until(20*time.Second, "the principal leads", c.leads("m0"))
+		for range 5 {
+			c.network.Isolate("m2")
+			<-time.After(50 * time.Second)
+			c.network.Rejoin("m2")
+			<-time.After(5 * time.Second)
+		}
+		if v := c.votingAt("m0"); !slices.Equal(v, []string{"m0/0", "m1/0", "m2/0"}) {
+			t.Errorf("these are voting: %v", v)
+		}
+		c.propose("m2", "still here")
+		c.end()
+	})
+}
+
 func TestSilentPrincipalIsNeverReplaced(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3, 1, withPrincipal)

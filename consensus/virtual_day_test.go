@@ -68,14 +68,15 @@ type node struct {
 
 // report is what one day was like; add sums days up.
 type report struct {
-	days, operations, unknown, refused, faults, crashes, lostStores, leaders int
-	level, leader                                                            time.Duration // longest
-	virtual                                                                  time.Duration
+	days, operations, unknown, refused, faults, crashes, lostStores, leaders, demotions int
+	level, leader                                                                       time.Duration // longest
+	virtual                                                                             time.Duration
 }
 
 func (r *report) add(o report) {
 	r.days, r.operations, r.unknown, r.refused = r.days+o.days, r.operations+o.operations, r.unknown+o.unknown, r.refused+o.refused
 	r.faults, r.crashes, r.lostStores, r.leaders = r.faults+o.faults, r.crashes+o.crashes, r.lostStores+o.lostStores, r.leaders+o.leaders
+	r.demotions += o.demotions
 	r.level, r.leader, r.virtual = max(r.level, o.level), max(r.leader, o.leader), r.virtual+o.virtual
 }
 
@@ -119,6 +120,7 @@ func (d *day) run() {
 			proposers.Go(w.run)
 		}
 	}
+	watched := d.watchMembers()
 	for _, e := range d.plan.events {
 		if wait := e.at - time.Since(d.began); wait > 0 {
 			<-time.After(wait)
@@ -129,6 +131,7 @@ func (d *day) run() {
 	<-time.After(afterHealing)
 	close(d.stop)
 	proposers.Wait()
+	<-watched
 	d.within(levelWithin, "all machines have the same", func() bool { return d.spread() == 0 })
 	for _, p := range d.peers {
 		d.end(p)
@@ -167,6 +170,66 @@ func (d *day) heal() {
 	}
 	leader, _ = d.within(leaderWithin, "the principal leads", leads(d.config.Principal))
 	d.report.level, d.report.leader = level, level+leader
+	_, _ = d.within(levelWithin, "as many vote as should", func() bool {
+		g := d.group(d.config.Principal)
+		return g != nil && votingIn(g.Status()) == d.shape.voting
+	})
+}
+
+// watchMembers looks at what every leader makes of the members, until the proposers stop: no store of the principal that
+// once voted is made a receiver; never too many vote; and as long as no store was lost, at most one place is empty.
+func (d *day) watchMembers() (ended <-chan struct{}) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		voted := map[string]bool{}
+		for {
+			select {
+			case <-time.After(500 * time.Millisecond):
+			case <-d.stop:
+				return
+			}
+			for _, p := range d.peers {
+				if g := d.group(p); g != nil && g.IsLeader() {
+					d.judgeMembers(g.Status(), voted)
+				}
+			}
+		}
+	}()
+	return done
+}
+
+func (d *day) judgeMembers(s Status, voted map[string]bool) {
+	if len(s.Members) == 0 { // it has just stopped
+		return
+	}
+	for _, m := range s.Members {
+		if voted[m.ID] && !m.Voting {
+			d.mu.Lock()
+			d.report.demotions++
+			d.mu.Unlock()
+			if m.Peer == d.config.Principal {
+				d.offence("%s made the principal, %s, a receiver", s.ID, m.ID)
+			}
+		}
+		voted[m.ID] = m.Voting
+	}
+	d.mu.Lock()
+	lost := d.report.lostStores
+	d.mu.Unlock()
+	if n := votingIn(s); n > d.shape.voting || n < d.shape.voting-1-lost {
+		d.offence("%d members vote, %d stores were lost so far", n, lost)
+	}
+}
+
+func votingIn(s Status) int {
+	n := 0
+	for _, m := range s.Members {
+		if m.Voting {
+			n++
+		}
+	}
+	return n
 }
 
 // within polls a condition, and names it when it doesn't hold in time.

@@ -25,12 +25,13 @@ const (
 	stall     faultKind = "stall"      // a disk hangs
 	diskFault faultKind = "disk fault" // a disk refuses writes
 	lostStore faultKind = "lost store" // a machine crashes and comes back with an empty disk
+	blinks    faultKind = "blinks"     // some machines die and are back at once, three times
 	ambush    faultKind = "ambush"     // half are cut off; of those that went on one loses its store and the others crash
 )
 
 var allKinds = []faultKind{
 	kill, kill, powerCut, powerCut, blackout, split, split, isolation, isolation, oneWay, oneWay, deafness, roughness, roughness,
-	resets, stall, diskFault, lostStore, ambush,
+	resets, stall, diskFault, lostStore, ambush, blinks,
 }
 
 // event is one act of a plan.
@@ -51,22 +52,27 @@ type dayPlan struct {
 // newPlan draws a plan.
 func newPlan(random *rand.Rand, peers []string, s shape) dayPlan {
 	p := dayPlan{slow: map[string]float64{}, counts: map[faultKind]int{}, principalAway: random.IntN(6) == 0 && s.kinds == nil, snapshots: random.IntN(3) == 0}
+	gap, longOf := s.fault, 8
 	if s.kinds == nil {
 		wrongClocks(&p, random, peers)
+		// On calm days a leader stays long enough to replace those that are silent.
+		if random.IntN(3) == 0 {
+			gap, longOf = 8*gap, 3
+		}
 	}
 	kinds := allKinds
 	if s.kinds != nil {
 		kinds = s.kinds
 	}
 	for at := 3 * time.Second; ; {
-		at += time.Duration(random.ExpFloat64() * float64(s.fault))
+		at += time.Duration(random.ExpFloat64() * float64(gap))
 		if at >= s.length {
 			break
 		}
 		f := drawing{random: random, peers: peers, voting: s.voting, at: at}
 		// Most faults pass soon; some last long enough for a voting member to be replaced.
 		f.until = at + time.Duration(random.ExpFloat64()*float64(15*time.Second))
-		if random.IntN(8) == 0 {
+		if random.IntN(longOf) == 0 {
 			f.until = at + time.Minute + time.Duration(random.Int64N(int64(time.Minute)))
 		}
 		f.until = min(f.until, s.length)
@@ -132,6 +138,16 @@ func (f drawing) events(kind faultKind) []event {
 		var all []event
 		for _, p := range f.some(2) {
 			all = append(all, f.crash(p, true)...)
+		}
+		return all
+	case blinks:
+		var all []event
+		for range 3 {
+			for _, p := range f.some(1) {
+				f.until = f.at + time.Duration(f.random.Int64N(int64(100*time.Millisecond)))
+				all = append(all, f.crash(p, false)...)
+			}
+			f.at += time.Duration(f.random.Int64N(int64(1500 * time.Millisecond)))
 		}
 		return all
 	case lostStore:
@@ -351,7 +367,11 @@ func (d *day) replaceStore(peer string, number, seed uint64, keeps bool) {
 	}
 	machine, disk := n.machine, n.disk
 	d.mu.Unlock()
-	if _, err := startOver(old.withDefaults(), d.network.Host(peer), machine, disk.stores()); !errors.Is(err, ErrStoreLost) {
+	g, err := startOver(old.withDefaults(), d.network.Host(peer), machine, disk.stores())
+	if !errors.Is(err, ErrStoreLost) {
 		d.offence("an empty store under the number of the lost one: %v, want ErrStoreLost", err)
+	}
+	if err == nil {
+		d.close(peer, g)
 	}
 }

@@ -80,13 +80,13 @@ func faultedDays(t *testing.T, days int, shaped func(uint64) shape) {
 		all.add(r)
 	}
 	share := 100 * float64(all.unknown) / float64(max(1, all.operations))
-	t.Logf("%d days (%s virtual), %.1f days a minute on %d cores: %d operations, %.2f %% unknown, %d refused; %d faults, %d crashes, %d lost stores, %d changes of leader seen; after healing level within %s, the principal leads within %s",
+	t.Logf("%d days (%s virtual), %.1f days a minute on %d cores: %d operations, %.2f %% unknown, %d refused; %d faults, %d crashes, %d lost stores, %d members demoted, %d changes of leader seen; after healing level within %s, the principal leads within %s",
 		all.days, all.virtual, float64(all.days)/time.Since(began).Minutes(), runtime.GOMAXPROCS(0), all.operations, share, all.refused,
-		all.faults, all.crashes, all.lostStores, all.leaders, all.level, all.leader)
+		all.faults, all.crashes, all.lostStores, all.demotions, all.leaders, all.level, all.leader)
 	if share >= 10 {
 		t.Errorf("%.1f %% of the outcomes are unknown, want less than 10", share)
 	}
-	if days > 0 && all.operations < 150*days {
+	if days > 0 && all.operations < 100*days {
 		t.Errorf("%d operations: the faults left nothing to check", all.operations)
 	}
 }
