@@ -76,7 +76,7 @@ func answer(args []string, out, errs io.Writer) int {
 // verdict prints what was seen; its last line says whether every promise held.
 func verdict(out io.Writer, plan simulation.Plan, s *simulation.Summary) int {
 	fmt.Fprintf(out, "commune %d, %d bureaux, %d electors, seed %d, %.1f s\n", s.Commune, s.Bureaux, s.Electors, s.Seed, s.TookSeconds)
-	fmt.Fprintf(out, "check-ins               %d (%d away from home)\n", s.CheckIns, s.AwayCheckIns)
+	fmt.Fprintf(out, "check-ins               %d (%d away from home, %d by proxy)\n", s.CheckIns, s.AwayCheckIns, s.Proxies)
 	fmt.Fprintf(out, "second attempts refused %d\n", s.SecondAttemptsRefused)
 	fmt.Fprintf(out, "double admissions       %d (%d reported)\n", s.DoubleAdmissions, s.DoubleAdmissionsReported)
 	fmt.Fprintf(out, "acknowledged and lost   %d\n", s.AcknowledgedLost)

@@ -35,9 +35,12 @@ type visitor struct {
 	againAt     time.Duration
 	// byNational says how he is looked up.
 	byNational bool
+	// by is who votes for him at to; zero when he comes himself.
+	by proxy
 }
 
-// visitors draws the day of a commune: who comes when, where, and who tries twice.
+// visitors draws the day of a commune: who comes when, where, who tries twice, and who votes by
+// another.
 func visitors(seed uint64, homes []ledger.BureauNumber, bureaux []ledger.BureauNumber, turnout float64, day time.Duration) []visitor {
 	r := rand.New(rand.NewPCG(seed, 0x706f696e74616765))
 	other := func(not ledger.BureauNumber) ledger.BureauNumber {
@@ -71,6 +74,7 @@ func visitors(seed uint64, homes []ledger.BureauNumber, bureaux []ledger.BureauN
 		out = append(out, v)
 	}
 	slices.SortStableFunc(out, func(a, b visitor) int { return int(a.at - b.at) })
+	giveProxies(seed, out, bureaux)
 	return out
 }
 

@@ -16,18 +16,26 @@ type told struct {
 	// admitted lists the green lights shown for each elector, by the bureau's own record: a
 	// second tap at one desk is the same check-in.
 	admitted map[int][]light
+	// carried lists those of each holder, for another; they are among admitted too.
+	carried map[int][]carriedFor
 	// longest is the longest wait for an answer, longestHome that of electors at home.
 	longest, longestHome time.Duration
 
-	checkIns, away, secondRefused, refused, homeRefused, faults int
+	checkIns, away, proxies, secondRefused, refused, homeRefused, faults int
 }
 
-func newTold() *told { return &told{admitted: map[int][]light{}} }
+func newTold() *told { return &told{admitted: map[int][]light{}, carried: map[int][]carriedFor{}} }
 
 // light is one check-in that a desk was told.
 type light struct {
 	bureau ledger.BureauNumber
 	record string
+}
+
+// carriedFor is one check-in by proxy.
+type carriedFor struct {
+	light
+	principal int
 }
 
 // attempt is one elector at one desk.
@@ -38,7 +46,9 @@ type attempt struct {
 	repeat bool
 	// second: this elector has been, or is being, admitted elsewhere.
 	second bool
-	took   time.Duration
+	// proxy: the holder stands there for him.
+	proxy bool
+	took  time.Duration
 }
 
 // note takes one answer.
@@ -46,7 +56,8 @@ func (t *told) note(a attempt, ans node.Answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e, home := a.visitor.elector, a.at == a.visitor.home
-	if t.longest = max(t.longest, a.took); home {
+	atHome := home && (!a.proxy || a.at == a.visitor.by.home) // all that is needed is there
+	if t.longest = max(t.longest, a.took); atHome {
 		t.longestHome = max(t.longestHome, a.took)
 	}
 	// A desk that asks again after a crash is told that the row is its own: the
@@ -62,14 +73,21 @@ func (t *told) note(a attempt, ans node.Answer) {
 		if !home {
 			t.away++
 		}
+		if a.proxy {
+			t.proxies++
+			t.carried[a.visitor.by.holder] = append(t.carried[a.visitor.by.holder], carriedFor{l, e})
+		}
 		return
 	}
 	t.refused++
-	if a.second || len(t.admitted[e]) > 0 {
+	if a.second || len(t.admitted[e]) > 0 || ans.Refusal == ledger.ProxyAlreadyHeld {
 		t.secondRefused++
 		return
 	}
-	if home && ans.Refusal != ledger.ReleasedElsewhere && ans.Refusal != ledger.AlreadyAdmitted && ans.Refusal != ledger.BureauNotOpen && ans.Refusal != ledger.UnfencedOnly {
+	if a.proxy && ans.Refusal == ledger.InProgress { // two forms for one holder
+		return
+	}
+	if atHome && ans.Refusal != ledger.ReleasedElsewhere && ans.Refusal != ledger.AlreadyAdmitted && ans.Refusal != ledger.BureauNotOpen && ans.Refusal != ledger.UnfencedOnly {
 		t.homeRefused++
 	}
 }
@@ -86,13 +104,35 @@ func (t *told) has(elector int) bool {
 	return len(t.admitted[elector]) > 0
 }
 
-// double counts electors for whom more than one green light was shown.
+// double counts electors for whom more than one green light was shown, and holders to whom more
+// than one was for another.
 func (t *told) double() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, at := range t.admitted {
 		if len(at) > 1 {
 			n++
+		}
+	}
+	for _, at := range t.carried {
+		if len(at) > 1 {
+			n++
+		}
+	}
+	return n
+}
+
+// uncarried counts proxies whose principal stands in the verified ledger, but not as the holder's. A
+// desk that asked again may not have been told the record.
+func (t *told) uncarried(live map[int][]ledger.BureauNumber, carried map[int][]light) (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for holder, xs := range t.carried {
+		for _, x := range xs {
+			there := slices.ContainsFunc(carried[holder], func(l light) bool { return l == x.light || x.record == "" && l.bureau == x.bureau })
+			if slices.Contains(live[x.principal], x.bureau) && !there {
+				n++
+			}
 		}
 	}
 	return n
@@ -119,5 +159,5 @@ func (t *told) lost(live map[int][]ledger.BureauNumber) (n int) {
 func (t *told) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return fmt.Sprintf("%d check-ins, %d of them away, %d second attempts refused", t.checkIns, t.away, t.secondRefused)
+	return fmt.Sprintf("%d check-ins, %d of them away, %d by proxy, %d second attempts refused", t.checkIns, t.away, t.proxies, t.secondRefused)
 }

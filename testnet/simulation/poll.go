@@ -157,7 +157,11 @@ func (d *day) receive(ctx context.Context, vs []visitor) error {
 func (d *day) comers(ctx context.Context, vs []visitor) (out []arriving) {
 	for i := range vs {
 		v := &vs[i]
-		out = append(out, arriving{v.at, v.to, func() { d.visit(ctx, v) }})
+		come := func() { d.visit(ctx, v, v.to) }
+		if v.byProxy() {
+			come = func() { d.visitByProxy(ctx, v) }
+		}
+		out = append(out, arriving{v.at, v.to, come})
 		if v.twin != 0 {
 			out = append(out, arriving{v.at, v.twin, func() { d.tryOnce(ctx, v, v.twin, true) }})
 		}
@@ -173,9 +177,9 @@ func (d *day) comers(ctx context.Context, vs []visitor) (out []arriving) {
 	return out
 }
 
-// visit is an elector who wants to vote and keeps trying until he has.
-func (d *day) visit(ctx context.Context, v *visitor) {
-	at, repeat, provisional := v.to, false, false
+// visit is an elector who wants to vote, at a bureau first, and keeps trying until he has.
+func (d *day) visit(ctx context.Context, v *visitor, at ledger.BureauNumber) {
+	repeat, provisional := false, false
 	for range maxTries {
 		if ctx.Err() != nil {
 			return

@@ -29,6 +29,7 @@ type station interface {
 	Open(ctx context.Context) error
 	Close(ctx context.Context) error
 	CheckIn(ctx context.Context, id node.Identification) (node.Answer, error)
+	CheckInProxy(ctx context.Context, x node.Proxy) (node.ProxyAnswer, error)
 	Status(ctx context.Context) (node.Status, error)
 	Export(ctx context.Context, dir string) error
 	// Import and Replace are node.Node's.

@@ -118,7 +118,7 @@ func (d *day) anchoredWhole(ctx context.Context, principal *bureau) (bool, error
 func (d *day) judge(ctx context.Context, dir string, anchoredAll bool) (*Summary, error) {
 	s := &Summary{
 		Seed: d.plan.Seed, Commune: d.plan.Commune, Bureaux: d.plan.Bureaux, Electors: d.plan.Electors,
-		CheckIns: d.told.checkIns, AwayCheckIns: d.told.away, SecondAttemptsRefused: d.told.secondRefused,
+		CheckIns: d.told.checkIns, AwayCheckIns: d.told.away, Proxies: d.told.proxies, SecondAttemptsRefused: d.told.secondRefused,
 		DoubleAdmissions: d.told.double(), HomeRefused: d.told.homeRefused, LongestWaitMillis: d.told.longest.Milliseconds(),
 		LongestHomeWaitMillis: d.told.longestHome.Milliseconds(),
 		Faults:                []string{}, Broken: []string{},
@@ -127,7 +127,7 @@ func (d *day) judge(ctx context.Context, dir string, anchoredAll bool) (*Summary
 		s.Faults = append(s.Faults, f.Name)
 	}
 	s.NeverAdmitted = d.live.Expected - len(d.told.admitted)
-	report, live, err := d.verify(ctx, dir)
+	report, live, carried, err := d.verify(ctx, dir)
 	if report != nil {
 		s.LedgerSize, s.AnchoredSize = report.Entries, report.Anchored
 		s.LedgerHead, s.Root = report.Head.String(), report.Root.String()
@@ -140,16 +140,19 @@ func (d *day) judge(ctx context.Context, dir string, anchoredAll bool) (*Summary
 	}
 	broken(err == nil, "the export verifies: %v", err)
 	s.Verified = err == nil
-	s.AcknowledgedLost = d.told.lost(live)
-	assumed := true
+	s.AcknowledgedLost = d.told.lost(live) + d.told.uncarried(live, carried)
+	var excluded [3]bool
 	for _, f := range d.plan.Faults {
-		assumed = assumed && !f.breaks
+		excluded[f.excluded] = true
 	}
-	broken(s.DoubleAdmissions == 0 || !assumed, "S1 no elector is admitted twice: %d were", s.DoubleAdmissions)
-	broken(s.DoubleAdmissionsReported == s.DoubleAdmissions, "S3 every double admission is reported: %d of %d", s.DoubleAdmissionsReported, s.DoubleAdmissions)
+	broken(s.DoubleAdmissions == 0 || excluded[assumption], "S1 no elector is admitted twice, no holder carries two: %d were", s.DoubleAdmissions)
+	broken(s.DoubleAdmissionsReported == s.DoubleAdmissions || excluded[successor] && s.DoubleAdmissionsReported > s.DoubleAdmissions,
+		"S3 every double admission is reported: %d of %d", s.DoubleAdmissionsReported, s.DoubleAdmissions)
 	broken(s.AcknowledgedLost == 0, "no acknowledged check-in is lost: %d are", s.AcknowledgedLost)
 	broken(s.HomeRefused == 0, "L1 every bureau serves its own electors: %d were refused", s.HomeRefused)
 	broken(s.NeverAdmitted == 0, "L3 nobody is stuck: %d never voted", s.NeverAdmitted)
+	least := leastProxies(d.visitors)
+	broken(len(d.plan.Faults) > 0 || s.Proxies >= least, "art. 10 proxies are admitted: %d of %d at least", s.Proxies, least)
 	broken(anchoredAll && s.AnchoredSize == s.LedgerSize, "the day ends with an anchor of the whole ledger: %d of %d entries", s.AnchoredSize, s.LedgerSize)
 	d.countLeaders(ctx, s)
 	s.TookSeconds = time.Since(d.began).Seconds()
@@ -165,30 +168,35 @@ func (d *day) countLeaders(ctx context.Context, s *Summary) {
 }
 
 // verify is what an expert does, with the export alone; live lists for each elector
-// where the ledger says that he was admitted.
-func (d *day) verify(ctx context.Context, dir string) (*ledger.Report, map[int][]ledger.BureauNumber, error) {
+// where the ledger says that he was admitted, carried where he was for another.
+func (d *day) verify(ctx context.Context, dir string) (report *ledger.Report, live map[int][]ledger.BureauNumber, carried map[int][]light, err error) {
 	p, err := node.ReadPrepared(d.election, d.plan.Commune)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	report, err := ledger.Verify(ctx, os.DirFS(dir), p.Group, 0, ledger.Options{Workers: runtime.GOMAXPROCS(0)})
+	report, err = ledger.Verify(ctx, os.DirFS(dir), p.Group, 0, ledger.Options{Workers: runtime.GOMAXPROCS(0)})
 	if err != nil {
-		return report, nil, err
+		return report, nil, nil, err
 	}
-	live := map[int][]ledger.BureauNumber{}
+	live, carried = map[int][]ledger.BureauNumber{}, map[int][]light{}
 	view, err := replay(dir, p.Group, report.Entries)
 	if err != nil {
-		return report, nil, err
+		return report, nil, nil, err
 	}
 	ledger.RangeAdmissions(view, func(x ledger.Right, as []ledger.LiveAdmission) bool {
-		if i, ok := d.register.FindToken(x.Elector); ok && x.Kind == ledger.Admit {
-			for _, a := range as {
+		i, ok := d.register.FindToken(x.Elector)
+		for _, a := range as {
+			switch {
+			case !ok:
+			case x.Kind == ledger.Admit:
 				live[i] = append(live[i], a.Bureau)
+			default:
+				carried[i] = append(carried[i], light{a.Bureau, fmt.Sprintf("%x/%d", a.ID.Session, a.ID.Sequence)})
 			}
 		}
 		return true
 	})
-	return report, live, nil
+	return report, live, carried, nil
 }
 
 // replay places a verified export's batches again, to look at who was admitted.
