@@ -23,11 +23,12 @@ import (
 type twoCommunes struct {
 	*bench
 	experts *age.HybridIdentity
-	letters map[string]string // passphrases by commune/file
+	letters map[string]string              // passphrases by commune/file
+	opened  map[string]*age.HybridIdentity // by the number of the key
 }
 
 func newTwoCommunes(t *testing.T) *twoCommunes {
-	e := &twoCommunes{bench: &bench{T: t, dir: t.TempDir()}, letters: map[string]string{}}
+	e := &twoCommunes{bench: &bench{T: t, dir: t.TempDir()}, letters: map[string]string{}, opened: map[string]*age.HybridIdentity{}}
 	for ins, bureaux := range map[ledger.Commune]int{21006: 2, 21015: 3} {
 		var text bytes.Buffer
 		if err := Synthetic(&text, 7, ins, 40*bureaux); err != nil {
@@ -88,6 +89,9 @@ func (e *twoCommunes) identity(ins ledger.Commune, n ledger.BureauNumber) (*regi
 	if err != nil {
 		e.Fatal(err)
 	}
+	if id := e.opened[k.Number]; id != nil {
+		return k, id
+	}
 	keys, err := k.OpenKeys(e.letters[fmt.Sprintf("%d/bureau-%03d/%s", ins, n, KeysFile)])
 	if err != nil {
 		e.Fatal(err)
@@ -96,6 +100,7 @@ func (e *twoCommunes) identity(ins ledger.Commune, n ledger.BureauNumber) (*regi
 	if err != nil {
 		e.Fatal(err)
 	}
+	e.opened[k.Number] = id
 	return k, id
 }
 
@@ -107,7 +112,7 @@ func TestKeysOfTwoCommunes(t *testing.T) {
 		return func(t *testing.T) {
 			inner := *e.bench
 			inner.T = t
-			check(&twoCommunes{&inner, e.experts, e.letters})
+			check(&twoCommunes{&inner, e.experts, e.letters, e.opened})
 		}
 	}
 	t.Run("OnlyOnesOwnCommuneOpens", within((*twoCommunes).testOwnCommune))
