@@ -136,9 +136,6 @@ func singleSpaced(s string) string {
 	return strings.Join(strings.Fields(s), " ")
 }
 
-// has says whether the file names the column.
-func (t *table) has(column int) bool { return t.place[column] >= 0 }
-
 // openRows opens a file of rows; one that is too big is refused by its size,
 // before any of it is read.
 func openRows(name string) (*os.File, error) {
