@@ -114,7 +114,8 @@ func (n *Node) usedWhen(x ledger.Right, at ledger.BureauNumber) string {
 
 // statement is the one that a live admission is.
 func (n *Node) statement(a ledger.LiveAdmission) (s ledger.Statement, err error) {
-	raw, err := n.store.Entry(a.Position)
+	_, position := ledger.SplitReference(a.Position)
+	raw, err := n.store.Entry(position)
 	if err != nil {
 		return s, err
 	}
@@ -128,7 +129,7 @@ func (n *Node) statement(a ledger.LiveAdmission) (s ledger.Statement, err error)
 	}
 	i := a.ID.Sequence - b.Header.First
 	if i >= uint64(len(b.Statements)) {
-		return s, fmt.Errorf("entry %d has no statement %d", a.Position, a.ID.Sequence)
+		return s, fmt.Errorf("entry %d has no statement %d", position, a.ID.Sequence)
 	}
 	return b.Statements[i], nil
 }

@@ -63,6 +63,9 @@ func answer(args []string, out, errs io.Writer) int {
 	case ctx.Err() != nil && summary == nil:
 		fmt.Fprintln(errs, "testnet: interrupted; nothing is left running")
 		return exitInterrupted
+	case errors.As(err, new(simulation.InputError)):
+		fmt.Fprintf(errs, "testnet: %v\n", err)
+		return exitUsage
 	case err != nil:
 		fmt.Fprintf(errs, "testnet: %v\n", err)
 		return exitBroken
@@ -70,7 +73,11 @@ func answer(args []string, out, errs io.Writer) int {
 		fmt.Fprintf(out, "prepared in %s/election: go run ./testnet --election %s/election\n", plan.Out, plan.Out)
 		return exitHeld
 	}
-	return verdict(out, plan, summary)
+	code := verdict(out, plan, summary)
+	if plan.Serve && code == exitHeld {
+		return exitInterrupted // Ctrl-C is what ends the serving
+	}
+	return code
 }
 
 // verdict prints what was seen; its last line says whether every promise held.

@@ -9,7 +9,8 @@ import (
 )
 
 // CheckIn asks to admit an elector, and waits for the answer: the green light or the
-// reason why not. A second tap on the same elector gets the same answer. The error is a
+// reason why not. A second tap on the same elector by the same member gets the same answer;
+// another member at the same moment hears that he is admitted already. The error is a
 // fault of the machine or ctx's; the admission may then be recorded all the same, and
 // asking again tells. While another bureau's release is awaited, ctx's end leaves the
 // right where it is.
@@ -74,6 +75,14 @@ func (p *Pollbook) knownElsewhere(x ledger.Right, how rights.Ask) (Receipt, bool
 // desk steps a right, or a proxy's two, with an event of the desk and waits for what it is told.
 func (p *Pollbook) desk(ctx context.Context, e rights.Event, acts rights.Acts, xs ...ledger.Right) (Receipt, error) {
 	w := &waiter{acts: acts, answer: make(chan Receipt, 1)}
+	switch e := e.(type) {
+	case rights.Ask:
+		w.how = e
+	case rights.AskProvisional:
+		w.how = e.Ask
+	case rights.AskProxy:
+		w.how = rights.Ask{Means: e.Proxy.Means, Attester: e.Proxy.Attester}
+	}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()

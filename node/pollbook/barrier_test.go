@@ -135,7 +135,7 @@ func TestAnswerThatOvertakesTheWriterIsHeard(t *testing.T) {
 	// The uploader comes first when the writer's goroutine is held up; the row is as it is then.
 	p := one.book
 	p.mu.Lock()
-	w := &waiter{acts: rights.CheckIn, answer: make(chan Receipt, 1)}
+	w := &waiter{acts: rights.CheckIn, answer: make(chan Receipt, 1), how: asked}
 	r := p.row(x)
 	r.waiters = append(r.waiters, w)
 	r.state, _ = rights.Step(r.ctx, r.state, asked)

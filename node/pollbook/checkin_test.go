@@ -220,3 +220,35 @@ func TestJournalThatHasStoppedAdmitsNobody(t *testing.T) {
 		t.Fatalf("tally %+v", s)
 	}
 }
+
+func TestTwoMembersOfOneBureauNeverBothGetTheGreenLight(t *testing.T) {
+	c := newCommune(t, nil)
+	one := c.opened(1)
+	for i := range 10 {
+		e := home(1, i)
+		const members = 4
+		got := make(chan Receipt, members)
+		for m := range uint16(members) {
+			go func() {
+				r, err := one.book.CheckIn(t.Context(), e, rights.Ask{Means: ledger.ByCard, Attester: m + 1}, 0)
+				if err != nil {
+					t.Error(err)
+				}
+				got <- r
+			}()
+		}
+		green := 0
+		for range members {
+			switch r := <-got; {
+			case r.Refusal == ledger.NotRefused:
+				green++
+			case r.Refusal != ledger.AlreadyAdmitted || r.At != 1 || r.Record == (ledger.StatementID{}):
+				t.Errorf("another member hears %+v", r)
+			}
+		}
+		if green != 1 {
+			t.Fatalf("elector %d: %d green lights", i, green)
+		}
+	}
+	eventually(t, "the attempts are recorded", func() bool { return stated[*ledger.AttemptRefused](one) == 30 })
+}

@@ -226,7 +226,7 @@ func TestAnswerThatOvertakesTheWriterOfAProxyIsHeard(t *testing.T) {
 	both := ledger.Touches(form)
 	p.mu.Lock()
 	a, b := p.row(both[0]), p.row(both[1])
-	w := &waiter{acts: rights.ByProxy, answer: make(chan Receipt, 1), at: a, with: b}
+	w := &waiter{acts: rights.ByProxy, answer: make(chan Receipt, 1), at: a, with: b, how: rights.Ask{Means: form.Means, Attester: form.Attester}}
 	a.waiters = append(a.waiters, w)
 	next, _ := rights.StepPair([2]*rights.Context{a.ctx, b.ctx}, [2]rights.State{a.state, b.state}, 0, rights.AskProxy{Proxy: form})
 	a.state, b.state = next[0], next[1]

@@ -30,6 +30,8 @@ type row struct {
 type waiter struct {
 	acts   rights.Acts
 	answer chan Receipt // has room for its one answer; closed by Close
+	// how says who asks, and by what means, for a check-in.
+	how rights.Ask
 	// at is the row whose answers it gets, for a proxy the principal's, and with the holder's;
 	// nil for others.
 	at, with *row
@@ -77,26 +79,38 @@ func (r *row) untouched() bool {
 
 // tell answers acts of the desk; with is the holder's row when they concern a proxy. A correction
 // that is refused at once is refused to its own waiter alone; what ends a check-in ends those too
-// that wait for their turn.
-func (r *row) tell(own *waiter, with *row, answers rights.Acts, a Receipt) {
+// that wait for their turn. The green light is for the member who asked first, whose second tap it
+// may be: another one has another elector, or the same, before him, and hears that he is admitted
+// already; those are returned.
+func (r *row) tell(own *waiter, with *row, answers rights.Acts, a Receipt) (late []rights.Ask) {
 	if own != nil && own.acts == rights.Correction && answers == rights.Correction {
 		r.tellAlone(own, a)
-		return
+		return nil
+	}
+	green := a.Refusal == ledger.NotRefused && answers&(rights.CheckIn|rights.ByProxy) != 0
+	give := func(w *waiter) {
+		if green && w.acts != rights.Correction && w.how.Attester != r.state.Asked.Attester {
+			late = append(late, w.how)
+			w.answer <- Receipt{Refusal: ledger.AlreadyAdmitted, At: a.At, Record: a.Record}
+			return
+		}
+		w.answer <- a
 	}
 	r.waiters = slices.DeleteFunc(r.waiters, func(w *waiter) bool {
 		if w.acts&answers == 0 || w.acts == rights.ByProxy && w.with != with {
 			return false
 		}
-		w.answer <- a
+		give(w)
 		return true
 	})
 	r.deferred = slices.DeleteFunc(r.deferred, func(d deferred) bool {
 		if d.waiter == nil || d.waiter.acts&answers&rights.CheckIn == 0 {
 			return false
 		}
-		d.waiter.answer <- a
+		give(d.waiter)
 		return true
 	})
+	return late
 }
 
 // tellAlone answers one act of the desk.
@@ -265,7 +279,9 @@ func (p *Pollbook) tell(rows []*row, f rights.Tell, own *waiter) {
 	case f.Refusal == ledger.NotRefused && f.Answers == rights.Correction:
 		p.tally.Annulled++
 	}
-	r.tell(own, with, f.Answers, a)
+	for _, how := range r.tell(own, with, f.Answers, a) {
+		p.noteLocked(&ledger.AttemptRefused{Elector: r.ctx.Right.Elector, Refusal: ledger.AlreadyAdmitted, Means: how.Means, Attester: how.Attester})
+	}
 }
 
 // deferEvent keeps an event until the pending statement is durable. The desk's are as many

@@ -48,18 +48,30 @@ type day struct {
 	fault string
 }
 
+// InputError is about the words or the files that the plan was made from; no bureau had been started.
+type InputError struct{ Err error }
+
+// Error is the error's own.
+func (e InputError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the error itself.
+func (e InputError) Unwrap() error { return e.Err }
+
 // Run plays the plan. The summary is whole when the error is nil; promises that were not
 // held are in it. The error is for what kept the day from being played.
 func Run(ctx context.Context, p Plan) (s *Summary, err error) {
 	if err := p.Check(); err != nil {
-		return nil, err
+		return nil, InputError{err}
 	}
 	d := &day{plan: p, attached: 3, index: map[ledger.BureauNumber]int{}, told: newTold(), began: time.Now(), turn: make(chan struct{}, 1), emptied: make(chan struct{}), verified: store.NewVerified()}
 	if d.plan.Out, err = filepath.Abs(p.Out); err != nil {
 		return nil, err
 	}
-	if err := d.prepare(ctx); err != nil || p.PrepareOnly {
-		return nil, err
+	if err := d.prepare(ctx); err != nil {
+		return nil, InputError{err}
+	}
+	if p.PrepareOnly {
+		return nil, nil
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err := d.start(ctx); err != nil {

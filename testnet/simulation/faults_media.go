@@ -100,7 +100,7 @@ func (d *day) machineAndKeyDead(ctx context.Context, r *rand.Rand) error {
 	i := d.ordinary(r)
 	u := d.bureaux[i]
 	was, key := u.config, filepath.Join(u.dir, "key1")
-	err := d.down(ctx, i, true, time.Second, func() error {
+	err := d.downBetween(ctx, i, time.Second, func() error {
 		for _, lost := range []string{"disk", "data", "key2"} {
 			if err := os.RemoveAll(filepath.Join(u.dir, lost)); err != nil {
 				return err
@@ -128,7 +128,7 @@ func (d *day) cloned(ctx context.Context, r *rand.Rand) error {
 	d.cables.CutOff([]int{i}, d.others(i))
 	d.setCut([]int{i})
 	clone := &bureau{number: u.number, dir: u.dir + "-clone", config: u.config}
-	if err := d.down(ctx, i, true, 0, func() error { return copyMedia(clone.dir, u.dir, u.config.Media) }); err != nil {
+	if err := d.downBetween(ctx, i, 0, func() error { return copyMedia(clone.dir, u.dir, u.config.Media) }); err != nil {
 		return err
 	}
 	if err := d.elsewhere(clone); err != nil {
@@ -178,11 +178,11 @@ func (d *day) rolledBack(ctx context.Context, r *rand.Rand) error {
 	d.cables.CutOff([]int{i}, d.others(i))
 	d.setCut([]int{i})
 	saved, kept := u.dir+"-saved", filepath.Join(u.dir, "key2.kept")
-	if err := d.down(ctx, i, true, 0, func() error { return copyMedia(saved, u.dir, u.config.Media[:2]) }); err != nil {
+	if err := d.downBetween(ctx, i, 0, func() error { return copyMedia(saved, u.dir, u.config.Media[:2]) }); err != nil {
 		return err
 	}
 	again := d.admitHere(ctx, u, twice)
-	err := d.down(ctx, i, true, time.Second, func() error {
+	err := d.downBetween(ctx, i, time.Second, func() error {
 		if err := os.Rename(filepath.Join(u.dir, "key2"), kept); err != nil {
 			return err
 		}

@@ -236,6 +236,8 @@ func (d *day) tryAt(ctx context.Context, v *visitor, u *bureau, a attempt, provi
 	if provisional {
 		id.Provisional = presidentsReason
 	}
+	u.tables.RLock()
+	defer u.tables.RUnlock()
 	start := time.Now()
 	ans, err := u.CheckIn(ctx, id)
 	if err != nil {

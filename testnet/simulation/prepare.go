@@ -104,7 +104,12 @@ func (d *day) list(ctx context.Context) (*preparation.List, error) {
 		return nil, err
 	}
 	if len(bad) > 0 {
-		return nil, fmt.Errorf("--register: %v (and %d more bad rows)", bad[0], len(bad)-1)
+		if d.plan.Text != nil {
+			for _, b := range bad {
+				fmt.Fprintln(d.plan.Text, b)
+			}
+		}
+		return nil, fmt.Errorf("--register: %d bad rows: correct them, nothing was imported", len(bad))
 	}
 	return list, nil
 }

@@ -47,6 +47,8 @@ type bureau struct {
 	dir    string
 	config node.Config
 	listen string
+	// tables is held for reading while an elector is at one.
+	tables sync.RWMutex
 }
 
 // checkpointEvery is the pace of anchors in a compressed day.
