@@ -1,6 +1,10 @@
 package rights
 
-import "pointage/ledger"
+import (
+	"slices"
+
+	"pointage/ledger"
+)
 
 // What is worked out once from the tables, by what it is worked out from.
 type work uint64
@@ -15,6 +19,8 @@ const (
 	ofDurable
 	ofLength
 	ofPost
+	ofSent
+	ofOpening
 )
 
 // once remembers f's answer under a key of 60 bits.
@@ -59,6 +65,21 @@ func (m *mediaModel) recovered(log num, session uint8) num {
 	return m.once(ofRecovery, uint64(log)<<8|uint64(session), func() num { return m.recover(log, session) })
 }
 
+// opens is the session's first batch, plus 1.
+func (m *mediaModel) opens(x *machine) num {
+	return m.once(ofOpening, uint64(x.log)<<8|uint64(x.unit)<<4|uint64(x.round), func() num {
+		return m.add(batch{parent: m.end(x.log), session: uint8(x.unit), round: x.round})
+	})
+}
+
+// add numbers a batch. The caller holds u.mu.
+func (m *mediaModel) add(b batch) num {
+	if b.parent > 0 {
+		b.height = m.batches.values[b.parent-1].height + 1
+	}
+	return m.batches.intern(numbers(append([]num{b.parent, num(b.session), num(b.round)}, b.said...)), b) + 1
+}
+
 // sign is the batch of all that waits, plus 1: it goes on from the chain's end.
 func (m *mediaModel) sign(x *machine) num {
 	return m.once(ofBatch, uint64(x.unit)<<20|uint64(x.log)<<4|uint64(x.round), func() num {
@@ -69,11 +90,7 @@ func (m *mediaModel) sign(x *machine) num {
 				said = append(said, m.u.sign(&u, i))
 			}
 		}
-		b := batch{parent: x.log, session: u.opened, round: x.round, said: said}
-		if x.log > 0 {
-			b.height = m.batches.values[x.log-1].height + 1
-		}
-		return m.batches.intern(numbers(append([]num{b.parent, num(b.session), num(b.round)}, said...)), b) + 1
+		return m.add(batch{parent: x.log, session: u.opened, round: x.round, said: said})
 	})
 }
 
@@ -177,9 +194,7 @@ func (m *mediaModel) recover(log num, session uint8) num {
 	if m.without&orphansCount != 0 {
 		batches = nil
 		for _, last := range m.logs.values[log] {
-			for _, n := range m.path(last + 1) {
-				batches = append(batches, n)
-			}
+			batches = append(batches, m.path(last+1)...)
 		}
 	}
 	for _, n := range batches {
@@ -201,7 +216,7 @@ func (m *mediaModel) half(end num) num {
 			return 0
 		}
 		b.said = b.said[:1]
-		return m.batches.intern(numbers(append([]num{b.parent, num(b.session), num(b.round)}, b.said...)), b) + 1
+		return m.add(b)
 	})
 }
 
@@ -227,6 +242,22 @@ func (m *mediaModel) post(a, b num) num {
 		}
 		return a
 	})
+}
+
+// tells says whether the chain in a log has all the statements of a set.
+func (m *mediaModel) tells(log, set num) bool {
+	return m.once(ofSent, uint64(log)<<20|uint64(set), func() num {
+		var said []num
+		for _, n := range m.path(m.end(log)) {
+			said = append(said, m.batches.values[n].said...)
+		}
+		for _, s := range m.u.sets.values[set] {
+			if !slices.Contains(said, s) {
+				return 0
+			}
+		}
+		return 1
+	}) == 1
 }
 
 // pending says whether a statement of the i-th right waits for the journal.

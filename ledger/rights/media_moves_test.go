@@ -192,6 +192,8 @@ func (h *hands) machine(k int) {
 		h.attaches(k)
 		h.replaces(k)
 		h.closes(k)
+	case naming:
+		h.writes(k)
 	case writing:
 		h.acts(k)
 		h.writes(k)
@@ -256,7 +258,7 @@ func (h *hands) read(b *benches, media uint8) (log num, round uint8) {
 	return best.log, round
 }
 
-// opening makes the number durable on two media, then what was read, then runs.
+// opening makes the number durable on two media, then what was read, then the session's first batch.
 func (h *hands) opening(k int) {
 	x := h.machines[k]
 	for i := range h.media {
@@ -284,11 +286,14 @@ func (h *hands) opening(k int) {
 	b := h.benches
 	y := &b.machines[k]
 	y.has = 0
-	if x.phase == numbering {
+	switch {
+	case x.phase == numbering:
 		y.phase = levelling
-	} else {
+	case h.without&lateName != 0:
 		y.phase, y.log = running, h.chain(x.log)
-		h.becomes(&b, k, h.recovered(x.log, uint8(x.unit))) // which sends again what its chain has given away
+		h.becomes(&b, k, h.recovered(x.log, uint8(x.unit)))
+	default:
+		y.phase, y.unit, y.log = naming, h.recovered(x.log, uint8(x.unit)), h.opens(&x)
 	}
 	h.to(b, machineRuns, k, 0)
 }

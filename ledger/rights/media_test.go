@@ -35,6 +35,8 @@ const (
 	numbering
 	// levelling: what was read is being written back.
 	levelling
+	// naming: the session's first batch is being made durable, which names what it goes on from.
+	naming
 	running
 	// writing: a batch is being made durable.
 	writing
@@ -51,7 +53,7 @@ type machine struct {
 	round    uint8 // this opening's number
 	has      uint8 // media that have what is being written
 	log      num   // numbering, levelling: what was read; then the chain's last batch, or the pending one
-	unit     num   // what the program knows, while it runs
+	unit     num   // what the program knows, from naming on; before, the session
 }
 
 // benches are the bureau with its media, and its peer.
@@ -88,6 +90,7 @@ const (
 	copiesCount                        // 6: a copy on other hardware is taken for the medium
 	closeUnlevel                       // 7: closing does not level the media
 	orphansCount                       // sessions: a tail beside the chain has effect
+	lateName                           // sessions: acts on what it reads before its first batch is durable
 	halfBatch                          // batches: a part of a batch is read as if it were whole
 	sendTorn                           // batches: its first statement is acted on while the batch is written
 )
@@ -248,12 +251,12 @@ func (m *mediaModel) check(w *world) string {
 	if b.ended > 0 {
 		return m.evening(&b)
 	}
-	return m.opens(&b)
+	return m.anyTwo(&b)
 }
 
-// opens demands that any two media that count know every ballot, whatever the machines do now, so
+// anyTwo demands that any two media that count know every ballot, whatever the machines do now, so
 // that a spare can go on (rule 5), and that one can be handed over to whoever has none yet.
-func (m *mediaModel) opens(b *benches) string {
+func (m *mediaModel) anyTwo(b *benches) string {
 	at := *b
 	for i := range at.media {
 		at.media[i].at = 0
@@ -283,13 +286,17 @@ func (m *mediaModel) evening(b *benches) string {
 	return ""
 }
 
-// knows says which ballot a machine that opens with this log would not know.
+// knows says what a machine that opens with this log would not know: a ballot, or what others may
+// have got and would accuse it of having taken back.
 func (m *mediaModel) knows(b *benches, log num) string {
 	d := m.u.node(m.recovered(log, 7))
 	for i := range m.electors {
 		if b.lights[i] > 0 && d.rights[i].records == 0 {
 			return fmt.Sprintf("the ballot of elector %d is forgotten", m.u.bounds.rights[i].elector)
 		}
+	}
+	if !m.tells(log, b.posted) {
+		return "a statement that was sent is not in the chain"
 	}
 	return ""
 }

@@ -46,7 +46,10 @@ func (h *hands) writes(k int) {
 	if count(x.has) >= need {
 		b := h.benches
 		b.machines[k].phase, b.machines[k].has = running, 0
-		h.becomes(&b, k, h.durable(x.unit, x.log))
+		if x.phase == writing {
+			x.unit = h.durable(x.unit, x.log)
+		}
+		h.becomes(&b, k, x.unit) // at first it sends again what its chain has given away
 		h.to(b, machineHasWritten, k, x.log)
 	}
 }

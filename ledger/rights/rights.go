@@ -8,6 +8,34 @@
 // it, and so can a simulator or a model checker.
 //
 // The rules R1 to R17 that the comments name are listed in node/DESIGN.md.
+//
+// # How it is checked
+//
+// The tests search, to the end and within bounds that they print, all that can happen to small
+// communes, and drive this package's own Step, StepPair and Recover through it, with real signatures.
+// With -full the bounds are wide; -traces prints how each mutant, a protocol without one of its
+// rules, breaks its promise:
+//
+//	GOMEMLIMIT=4GiB go test ./ledger/rights -run 'TestEveryReachable|TestMediaKeep|TestMutants' -v -full -timeout 60m
+//
+// Rights: up to three bureaux and three electors. Whatever was signed may arrive at any time, again, or
+// never, and strangers send releases and returns under other keys; machines crash with what is pending lost
+// or durable; the group answers yes, no, or not at all, whatever is true. In every state nobody has two ballots
+// (S1), each right lies in at most one place, each ballot's record is durable (S3), no two
+// bureaux wait for each other, and a quiet run from there ends with the elector admitted (L1, L3).
+// Proxies, provisional admissions, voids and annulments (whose two persons speak the truth), and an
+// incarnation that opens without its predecessor's media and is settled later, are among what can happen.
+//
+// Where a machine is cloned, or its media are put back to a copy, S1 is demanded of bureaux that
+// wait for a group that speaks the truth (S2), and S3 of those that don't, as long as one medium
+// has each record; the tests show that without these two ballots are reached, and a record that is
+// found nowhere.
+//
+// Media: one bureau with a disk, two keys, a blank medium and a spare machine, to each single write,
+// and a peer that it may release a right to. Media are moved, die, are copied and replaced; openings
+// read any two or more. In every state any two media that count know every ballot and every
+// statement that others may have. A record is on a medium or it is not: one that is torn fails its check. After
+// a failed write a machine is taken to stop.
 package rights
 
 import "pointage/ledger"

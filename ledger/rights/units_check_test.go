@@ -49,6 +49,11 @@ func (x *units) judge(d *node) {
 			t.waitsFor = uint8(number(x.home(k)))
 		}
 		t.joined, t.pending = now.Desk == Joining, now.Pending != nil
+		t.writes = t.pending && ledger.Touches(now.Pending)[0] == x.rights[k]
+		t.awaits = !t.pending && now.Desk == Awaiting && (!now.Record.Proxy || x.rights[k].Kind == ledger.Admit)
+		t.used = now.Record.State == ledger.Admitted || now.Record.State == ledger.Provisioned
+		t.beside, t.released = now.Beside.Extract != nil, now.Record.State == ledger.Released
+		t.free = now.Record.State == ledger.Own && now.Desk == Idle
 		if why := x.judgePart(&d.unit, p); why != "" {
 			d.wrong = fmt.Sprintf("bureau %d, %v right of elector %d: %s", slot.bureau+1, x.bounds.rights[k].kind, x.bounds.rights[k].elector, why)
 		}
@@ -213,13 +218,12 @@ func (x *units) wayOn(p *world, k int) bool {
 	}
 	for i := range x.slots {
 		for a, right := range x.slots[i].rights {
-			n := &x.node(w.p[i]).parts[a]
-			switch s := &x.states.values[n.now]; {
-			case s.Beside.Extract != nil || n.lights > 0:
+			switch t := &x.node(w.p[i]).rights[right]; {
+			case t.beside || t.lights > 0:
 				if right == k {
 					return true // the ballot is handed over
 				}
-			case s.Record.State == ledger.Admitted || s.Record.State == ledger.Provisioned:
+			case t.used:
 				// The machine died between record and light, and there was none: two persons say so.
 				w.do(i, a, doAnnul, 0)
 			}
@@ -228,7 +232,7 @@ func (x *units) wayOn(p *world, k int) bool {
 	for i := range x.slots {
 		if a := x.index(x.slots[i], k); a >= 0 && x.slots[i].bureau == x.home(k) {
 			if x.bounds.rights[k].kind == ledger.Carry {
-				return w.carries(i, a, k)
+				return w.carries(i, k)
 			}
 			return w.admits(i, a)
 		}
@@ -245,7 +249,7 @@ func (w *quiet) admits(i, a int) bool {
 
 // carries: the holder comes home with each of his principals' forms, and is not refused for his
 // own sake.
-func (w *quiet) carries(i, a, k int) bool {
+func (w *quiet) carries(i, k int) bool {
 	for n, p := range w.x.proxies {
 		if p[Holder] != k {
 			continue
@@ -256,11 +260,11 @@ func (w *quiet) carries(i, a, k int) bool {
 				w.do(i, b, doUnreach, 0)
 			}
 		}
-		s := &w.x.states.values[w.x.node(w.p[i]).parts[a].now]
-		if w.x.node(w.p[i]).parts[a].lights > 0 || s.Record.State == ledger.Own && s.Desk == Idle {
+		t := &w.x.node(w.p[i]).rights[k]
+		if t.lights > 0 || t.free {
 			return true
 		}
-		if s.Record.State == ledger.Released && !w.used(p[Principal]) {
+		if t.released && !w.used(p[Principal]) {
 			return false
 		}
 	}
@@ -280,11 +284,10 @@ func (w *quiet) used(k int) bool {
 // finish makes durable what is pending, and lets nobody wait for the group.
 func (w *quiet) finish(i, a int) {
 	for {
-		s := &w.x.states.values[w.x.node(w.p[i]).parts[a].now]
-		switch {
-		case s.Pending != nil && ledger.Touches(s.Pending)[0] == w.x.rights[w.x.slots[i].rights[a]]:
+		switch t := &w.x.node(w.p[i]).rights[w.x.slots[i].rights[a]]; {
+		case t.writes:
 			w.one(i, a, doWrite, 0)
-		case s.Pending == nil && s.Desk == Awaiting && !s.Record.Proxy || s.Desk == Awaiting && s.Record.Proxy && w.x.bounds.rights[w.x.slots[i].rights[a]].kind == ledger.Admit:
+		case t.awaits:
 			w.one(i, a, doExpire, 0)
 		default:
 			return

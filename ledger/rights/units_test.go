@@ -70,12 +70,17 @@ type node struct {
 	moves  atomic.Pointer[[]edge]
 }
 
-// tally is what a check of the whole adds up for one right.
+// tally is what a check of the whole needs to know of one right at a unit.
 type tally struct {
 	lights, provisional, records, holders, inLedger uint8
-	waitsFor                                        uint8 // the bureau whose right the desk waits for, 0 for none
-	joined                                          bool  // kept from others for a proxy
-	pending                                         bool
+	// waitsFor is the bureau whose right the desk waits for, 0 for none; joined: this one is kept
+	// from others for a proxy.
+	waitsFor uint8
+	joined   bool
+	// pending: a statement waits for the journal, writes: and it is this right's to write it; awaits:
+	// so it is with the group's answer.
+	pending, writes, awaits      bool
+	used, beside, released, free bool
 }
 
 // edge is one thing that may happen to a unit.
