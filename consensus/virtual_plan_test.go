@@ -46,14 +46,16 @@ type dayPlan struct {
 	counts        map[faultKind]int
 	principalAway bool               // the principal comes when all else is healed
 	snapshots     bool               // the log is cut short again and again
+	far           time.Duration      // how far the machines are from one another at most, one way
 	slow          map[string]float64 // how slowly a machine's clock runs, as a factor; 1 if not there
 }
 
 // newPlan draws a plan.
 func newPlan(random *rand.Rand, peers []string, s shape) dayPlan {
-	p := dayPlan{slow: map[string]float64{}, counts: map[faultKind]int{}, principalAway: random.IntN(6) == 0 && s.kinds == nil, snapshots: random.IntN(3) == 0}
+	p := dayPlan{slow: map[string]float64{}, counts: map[faultKind]int{}, principalAway: random.IntN(5) == 0 && s.kinds == nil, snapshots: random.IntN(3) == 0}
 	gap, longOf := s.fault, 8
 	if s.kinds == nil {
+		p.far = time.Duration(random.Int64N(int64(50*time.Millisecond))) * time.Duration(random.IntN(2))
 		wrongClocks(&p, random, peers)
 		// On calm days a leader stays long enough to replace those that are silent.
 		if random.IntN(3) == 0 {

@@ -14,7 +14,7 @@ const (
 	answerWithin = time.Second            // for one attempt
 	patience     = 10 * time.Minute       // for all attempts of one command; one proposer in hastyOf tries once
 	firstWait    = 200 * time.Millisecond // between two attempts; doubles
-	hastyOf      = 8
+	hastyOf      = 5
 	looksOf      = 4 // one command in so many is a look
 	keysBack     = 4 // proposers meet on the newest keys,
 	oldKeysOf    = 4 // but for one command in so many, which is about any key
