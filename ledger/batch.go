@@ -84,8 +84,9 @@ type Batch struct {
 	Header     Header
 	Signature  [ed25519.SignatureSize]byte
 	Statements []Statement
-	// encoded statements, as they stand in the batch.
+	// encoded statements, as they stand in the batch, and the tree over them: every statement's proof comes out of it.
 	encoded [][]byte
+	tree    statementHashes
 }
 
 // Point is where an author's chain stands: what the next batch builds on.
@@ -108,9 +109,10 @@ func Sign(key ed25519.PrivateKey, g *Group, a Author, at Point, statements []Sta
 		}
 		b.encoded = append(b.encoded, e)
 	}
+	b.tree = statementTree(b.encoded)
 	b.Header = Header{
 		Manifest: g.Manifest, Commune: g.Commune, Author: a,
-		First: at.Next, Count: uint16(len(statements)), Previous: at.Previous, Root: statementsRoot(b.encoded),
+		First: at.Next, Count: uint16(len(statements)), Previous: at.Previous, Root: b.tree.root(len(b.encoded)),
 	}
 	copy(b.Signature[:], ed25519.Sign(key, append([]byte(signaturePrefix), b.Header.bytes()...)))
 	if n := b.size(); n > MaxBatch {
@@ -173,7 +175,8 @@ func DecodeBatch(in []byte) (*Batch, error) {
 	if err := r.done(); err != nil {
 		return nil, fmt.Errorf("decode batch: trailing bytes: %w", err)
 	}
-	if statementsRoot(b.encoded) != b.Header.Root {
+	b.tree = statementTree(b.encoded)
+	if b.tree.root(len(b.encoded)) != b.Header.Root {
 		return nil, errors.New("decode batch: root is not that of the statements")
 	}
 	return b, nil

@@ -362,6 +362,10 @@ func (c *Custody) decode(r *reader) {
 	c.Object, c.From, c.To, c.Step = r.hash(), r.u16(), r.u16(), r.u8()
 }
 
+// IncidentOfAnElector is the code of the one incident that names an elector for all to read, that of a card's chip (SPEC 2).
+// The form takes any time for it, as for every incident; who writes it rounds, who counts it demands that.
+const IncidentOfAnElector uint16 = 5
+
 // Incident records that something happened; its text is sealed.
 type Incident struct {
 	Code   uint16

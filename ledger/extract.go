@@ -25,7 +25,7 @@ type Extract struct {
 func (b *Batch) Extract(i int) *Extract {
 	return &Extract{
 		Header: b.Header, Signature: b.Signature, Index: uint16(i), Statement: b.Statements[i],
-		encoded: b.encoded[i], path: statementPath(b.encoded, i),
+		encoded: b.encoded[i], path: b.tree.path(len(b.encoded), i),
 	}
 }
 
@@ -105,7 +105,7 @@ func (s statementHashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 }
 
 func statementTree(encoded [][]byte) statementHashes {
-	var s statementHashes
+	s := make(statementHashes, 0, 2*len(encoded))
 	for i, e := range encoded {
 		hs, err := tlog.StoredHashes(int64(i), e, s)
 		if err != nil {
@@ -116,21 +116,18 @@ func statementTree(encoded [][]byte) statementHashes {
 	return s
 }
 
-func statementsRoot(encoded [][]byte) Hash {
-	if len(encoded) == 1 {
-		return Hash(tlog.RecordHash(encoded[0]))
-	}
-	h, err := tlog.TreeHash(int64(len(encoded)), statementTree(encoded))
+func (s statementHashes) root(count int) Hash {
+	h, err := tlog.TreeHash(int64(count), s)
 	if err != nil {
-		panic(fmt.Sprintf("root of %d statements in memory: %v", len(encoded), err))
+		panic(fmt.Sprintf("root of %d statements in memory: %v", count, err))
 	}
 	return Hash(h)
 }
 
-func statementPath(encoded [][]byte, i int) []Hash {
-	p, err := tlog.ProveRecord(int64(len(encoded)), int64(i), statementTree(encoded))
+func (s statementHashes) path(count, i int) []Hash {
+	p, err := tlog.ProveRecord(int64(count), int64(i), s)
 	if err != nil {
-		panic(fmt.Sprintf("path of statement %d of %d in memory: %v", i, len(encoded), err))
+		panic(fmt.Sprintf("path of statement %d of %d in memory: %v", i, count, err))
 	}
 	out := make([]Hash, len(p))
 	for j, h := range p {

@@ -381,8 +381,10 @@ func goOn(v View, n BureauNumber, i Incarnation, h *Head, pos uint64) Verdict {
 // effect: what became of it.
 func Reanswer(v View, b *Batch) Answer {
 	a, id := b.Header.Author, b.Header.Identity()
-	if p, ok := readBatch(v, a, b.Header.First); ok && p.identity == id {
-		return Answer{Status: Placed, Position: p.position, Verdicts: p.verdicts}
+	if s, known := readSession(v, a); known && b.Header.First < s.Next {
+		if p, ok := readBatch(v, a, b.Header.First); ok && p.identity == id {
+			return Answer{Status: Placed, Position: p.position, Verdicts: p.verdicts}
+		}
 	}
 	if at, ok := readEvidence(v, a, b.Header.Next(), id); ok {
 		return Answer{Status: Contradicted, Position: at}

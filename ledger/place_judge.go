@@ -31,6 +31,10 @@ func judge(g *Group, v View, st Standing, id StatementID, body Body, pos uint64)
 		return judgeImported(g, v, st.Author, b, pos)
 	case *Settled:
 		return judgeSettled(v, st.Author, b, pos)
+	case *Minutes:
+		if !g.mayMinute(st.Author.Bureau, b.Bureau) {
+			return Verdict{Validity: Unauthorised}
+		}
 	}
 	rights := Touches(body)
 	if len(rights) == 0 {
@@ -114,8 +118,7 @@ func onLine(v View, l LiveAdmission) bool {
 
 // judgeAmendment checks the two signatures and the number, and notes what it changes.
 func judgeAmendment(g *Group, v View, a *Amendment, pos uint64) Verdict {
-	signed := g.signedByTwo(a.SignedBytes(g.Manifest, g.Commune), a.Signers, a.Signatures)
-	if !signed || g.Key(a.Bureau, a.Incarnation) == nil {
+	if !g.Signed(a) || g.Key(a.Bureau, a.Incarnation) == nil {
 		return Verdict{Validity: Unauthorised}
 	}
 	// Two authors may carry amendments: which number comes first is the ledger's
@@ -140,6 +143,12 @@ func once(v View, key []byte, pos uint64) {
 	if _, already := readPosition(v, key); !already {
 		v.Set(key, beU64(pos))
 	}
+}
+
+// Signed says whether the amendment holds under its two signatures: two signatories of the commune,
+// one of them at least of the principal or the deputy bureau.
+func (g *Group) Signed(a *Amendment) bool {
+	return g.signedByTwo(a.SignedBytes(g.Manifest, g.Commune), a.Signers, a.Signatures)
 }
 
 // signedByTwo says whether two signatories of the commune have signed, one of them at least of

@@ -37,6 +37,7 @@ const (
 	KindImported       Kind = 24
 	KindSettled        Kind = 25
 	KindEquivocation   Kind = 26
+	KindMinutes        Kind = 27
 )
 
 var kindNames = [...]string{
@@ -45,7 +46,7 @@ var kindNames = [...]string{
 	KindHold: "hold", KindReturn: "return", KindRestored: "restored", KindVoid: "void", KindAnnulment: "annulment", KindOrphan: "orphan",
 	KindEvidence: "evidence", KindProvisional: "provisional", KindCount: "count", KindBureauClosed: "bureau closed",
 	KindAmendment: "amendment", KindAnchored: "anchored", KindCustody: "custody", KindIncident: "incident", KindMessage: "message",
-	KindImported: "imported", KindSettled: "settled", KindEquivocation: "equivocation",
+	KindImported: "imported", KindSettled: "settled", KindEquivocation: "equivocation", KindMinutes: "minutes",
 }
 
 // String names the kind.
@@ -76,7 +77,7 @@ type Body interface {
 
 // NewStatement makes a statement at time t, rounded where the body asks for it.
 func NewStatement(t Instant, body Body) Statement {
-	if body.NamesElector() {
+	if i, ok := body.(*Incident); body.NamesElector() || ok && i.Code == IncidentOfAnElector {
 		t = t.Rounded()
 	}
 	return Statement{Time: t, Body: body}
@@ -178,6 +179,8 @@ func newBody(k Kind) Body {
 		return new(Settled)
 	case KindEquivocation:
 		return new(Equivocation)
+	case KindMinutes:
+		return new(Minutes)
 	}
 	return nil
 }

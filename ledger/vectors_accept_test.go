@@ -3,11 +3,13 @@ package ledger_test
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"pointage/ledger"
 	"pointage/ledger/ledgertest"
+	"pointage/ledger/plaintext"
 )
 
 // maker collects vectors over one election of three bureaux and twelve electors.
@@ -29,6 +31,7 @@ func makeVectors(t *testing.T) (setting, []vector) {
 	m.acceptNumbers()
 	m.acceptPlaces()
 	m.acceptRecovery()
+	m.acceptMinutes()
 	m.rejectStatements()
 	m.rejectBatches()
 	m.rejectExtracts()
@@ -100,6 +103,13 @@ func (m *maker) acceptStatements() {
 	x, y := m.applied(), m.applied()
 	y.Applied.Head[0] ^= 1
 	add(&ledger.Equivocation{First: x.Encode(), Second: y.Encode()})
+	add(&ledger.Minutes{Bureau: 2, Named: true, UpTo: ledger.Reference(1, 512), Own: 77, French: ledger.Hash{1}, Dutch: ledger.Hash{2}})
+	m.accept("statement", "statement-minutes-of-the-commune", "bureau 0 is the commune; without the members' names",
+		m.statement(&ledger.Minutes{UpTo: 1, French: ledger.Hash{1}, Dutch: ledger.Hash{2}}))
+	m.accept("statement", "statement-incident-chip-not-proven", "code 5 of an admission by card: not sealed, and its time is rounded",
+		m.statement(&ledger.Incident{Code: ledger.IncidentOfAnElector, Sealed: (&plaintext.ChipNotProven{
+			Bureau: 1, Record: ledger.StatementID{Session: ledger.SessionID{1}, Sequence: 7}, Elector: ledgertest.Elector(0),
+		}).Encode()}))
 	m.accept("statement", "statement-settled-without-a-head", "the media of the incarnation before hold no batch",
 		m.statement(&ledger.Settled{Generation: 1, Media: 3}))
 	m.accept("statement", "statement-session-continues", "a session that goes on from an earlier one's head",
@@ -109,7 +119,7 @@ func (m *maker) acceptStatements() {
 			Rights: []ledger.Right{{Elector: ledgertest.Elector(4), Kind: ledger.Admit}, {Elector: ledgertest.Elector(1), Kind: ledger.Carry}},
 			Reason: 2, Attesters: [2]uint16{1, 2},
 		}))
-	for k := ledger.KindSessionOpened; k <= ledger.KindEquivocation; k++ {
+	for k := ledger.KindSessionOpened; k <= ledger.KindMinutes; k++ {
 		if !seen[k] {
 			m.t.Errorf("no statement of kind %v among the vectors", k)
 		}
@@ -132,6 +142,7 @@ func (m *maker) acceptFiles() {
 	m.accept("roll", "roll", "twelve electors", m.day.Roll.Encode())
 	m.accept("roll", "roll-empty", "no electors", nil)
 	m.accept("manifest", "manifest", "the manifest of these vectors", m.day.File)
+	m.accept("manifest", "manifest-pay-office", "version 2: the commune has a pay office", m.withPayOffice(payOffice))
 	m.accept("checkpoint", "checkpoint", "signed by the log, cosigned by three bureaux and the witness", m.day.Anchors[0])
 	m.accept("checkpoint", "checkpoint-log-alone", "signed by the log alone", must(ledger.SignCheckpoint(m.day.Checkpoint(), ledgertest.Key("log"))))
 	for i, a := range []ledger.Answer{
@@ -265,6 +276,16 @@ func (m *maker) acceptPlaces() {
 	m.places("invalid", "a release to another, a right not held, a policy, no elector, no office, a denial about somebody else", batches(d)...)
 }
 
+func (m *maker) acceptMinutes() {
+	d := newVectorDay(m.t)
+	one, two, three := d.Started(1), d.Started(2), d.Started(3)
+	of := func(n ledger.BureauNumber) *ledger.Minutes { return &ledger.Minutes{Bureau: n, UpTo: 4} }
+	three.Put(of(3), of(2), of(0))
+	two.Put(of(2), of(3), of(0), of(4))
+	one.Put(of(1), of(3), of(0), of(4))
+	m.places("minutes", "a bureau's by itself, by another, by the deputy and the principal; the commune's; those of a bureau that is none", batches(d)...)
+}
+
 func (m *maker) acceptRecovery() {
 	d := newVectorDay(m.t)
 	c := d.Started(1)
@@ -298,4 +319,15 @@ func (m *maker) acceptRecovery() {
 	fenced := next(d, second, 12)
 	m.places("settled", "a next incarnation: unfenced, waiting for the chain that it takes over, fenced; the old one is a fork then",
 		append(batches(d), settled, last, fenced.Sign(continues(second), ledgertest.Admission(0), ledgertest.Admission(6)), old.Sign(ledgertest.Admission(9)))...)
+}
+
+// payOffice is a hybrid age recipient that somebody drew; nobody has its identity.
+var payOffice = "age1pq1" + strings.Repeat("qpzry9x8gf2tvdw0s3jn54khce6mua7l", 61)
+
+// withPayOffice is the manifest of these vectors with a pay office, signed anew.
+func (m *maker) withPayOffice(recipient string) []byte {
+	changed := *m.day.Manifest
+	changed.Communes = slices.Clone(changed.Communes)
+	changed.Communes[0].PayOffice = recipient
+	return must(changed.Sign(ledgertest.Key("authority")))
 }

@@ -90,6 +90,12 @@ func (m *maker) rejectStatements() {
 	no("settled-fourth-medium", "bit 3 of three media", set(settled, -1, 9))
 	no("settled-incarnation", "incarnation 2 is before none", set(settled, 9, 2))
 	no("settled-head-of-nothing", "the head of a session with no statement", slices.Concat(settled[:10], []byte{1}, make([]byte, 16+8+32), settled[11:]))
+	minutes := m.statement(&ledger.Minutes{Bureau: 2, UpTo: 512})
+	no("minutes-of-nothing", "drawn from no entries", set(minutes, 18, 0))
+	no("minutes-of-epoch-10", "there are epochs 0 to 9", set(minutes, 12, 10))
+	no("minutes-of-too-many", "drawn from 2^24 + 1 entries", set(minutes, 16, 1, 0, 0, 1))
+	no("minutes-own-too-large", "own statements up to 2^62 + 1", set(minutes, 20, 0x40, 0, 0, 0, 0, 0, 0, 1))
+	no("minutes-flag", "a flag is 0 or 1", set(minutes, 11, 2))
 	no("equivocation-empty", "one word", append(m.statement(&ledger.Count{})[:0:0], 26, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0))
 	no("evidence-short", "a header cut short", plus(m.statement(&ledger.Count{})[:0], append([]byte{15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 9}, 0, 1, 9)...))
 }
@@ -230,6 +236,11 @@ func (m *maker) rejectManifests() {
 	dup := slices.Clone(body)
 	copy(dup[len(dup)-64:], dup[len(dup)-32:])
 	no("key-twice", "one key with two uses, signed", "form", sign(dup))
+	paid := cut(m.withPayOffice(payOffice), 32+64)
+	no("pay-office-none", "version 2 without any pay office, signed", "form", sign(plus(set(body, 0, 2), 0, 0)))
+	no("pay-office-version", "version 1 with a pay office, signed", "form", sign(set(paid, 0, 1)))
+	no("pay-office-short", "a recipient one character short, signed", "form", sign(slices.Concat(paid[:len(body)], []byte{0x07, 0xa6}, []byte(payOffice[:len(payOffice)-1]))))
+	no("pay-office-form", "a recipient of another kind, signed", "form", sign(set(paid, len(body)+2, 'A')))
 }
 
 func (m *maker) rejectCheckpoints() {

@@ -62,6 +62,8 @@ type Options struct {
 	Progress func(done, total uint64)
 	// Entry, if given, is told each entry that holds, in order, with its batch, nil for a genesis.
 	Entry func(ref uint64, e *Entry, b *Batch)
+	// View, if given, is empty, and is what the rules know when the export holds.
+	View *MemoryView
 }
 
 // Verify checks every promise of SPEC 9 on an export: that of an epoch, and of those before in
@@ -70,8 +72,11 @@ type Options struct {
 // does not hold is returned as *Offended; any other error means that the export could not
 // be read.
 func Verify(ctx context.Context, dir fs.FS, g *Group, epoch uint8, opt Options) (*Report, error) {
+	if opt.View == nil {
+		opt.View = NewMemoryView()
+	}
 	x := &verification{
-		dir: dir, g: g, view: NewMemoryView(), expected: map[string]bool{ManifestFile: true, RollFile: true}, last: epoch,
+		dir: dir, g: g, view: opt.View, expected: map[string]bool{ManifestFile: true, RollFile: true}, last: epoch,
 		report: &Report{Election: g.Election, Commune: g.Commune, Statements: map[Kind]uint64{}}, opt: opt,
 	}
 	for n := range epoch + 1 {

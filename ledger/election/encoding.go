@@ -11,10 +11,23 @@ import (
 	"pointage/ledger"
 )
 
+// The versions of the manifest (SPEC 12): the second one adds each commune's pay office. A manifest without
+// any has the first, so that it has one form. Both are signed in the same way, their version with them.
 const (
-	version         = 1
-	signaturePrefix = "pointage/manifest/v1\x00"
+	withoutPayOffices = 1
+	withPayOffices    = 2
+	signaturePrefix   = "pointage/manifest/v1\x00"
 )
+
+// version is that of the manifest's one form.
+func (m *Manifest) version() uint8 {
+	for i := range m.Communes {
+		if m.Communes[i].PayOffice != "" {
+			return withPayOffices
+		}
+	}
+	return withoutPayOffices
+}
 
 // Sign encodes the manifest and signs it with the election authority's key:
 // body, the authority's public key[32], signature[64].
@@ -51,15 +64,17 @@ func Parse(file []byte) (*Manifest, error) {
 	}
 	body, sig := file[:len(file)-ed25519.SignatureSize], file[len(file)-ed25519.SignatureSize:]
 	key := body[len(body)-ed25519.PublicKeySize:]
+	version := body[0]
+	known := version == withoutPayOffices || version == withPayOffices
 	if !ed25519.Verify(key, append([]byte(signaturePrefix), body...), sig) {
-		if body[0] != version {
+		if !known {
 			return nil, errMalformed
 		}
 		return nil, ErrSignature
 	}
 	r := &reader{s: body[:len(body)-ed25519.PublicKeySize]}
 	m := r.manifest()
-	if r.bad || !r.s.Empty() {
+	if r.bad || !r.s.Empty() || !known || m.version() != version {
 		return nil, errMalformed
 	}
 	if err := m.Check(); err != nil {
@@ -81,7 +96,8 @@ func text(b *cryptobyte.Builder, s string) {
 }
 
 func (m *Manifest) encode(b *cryptobyte.Builder) {
-	b.AddUint8(version)
+	v := m.version()
+	b.AddUint8(v)
 	text(b, m.Election)
 	b.AddUint8(uint8(m.Kind))
 	b.AddUint8(uint8(m.Policy))
@@ -106,6 +122,9 @@ func (m *Manifest) encode(b *cryptobyte.Builder) {
 	b.AddUint8(uint8(len(m.Communes)))
 	for i := range m.Communes {
 		m.Communes[i].encode(b)
+		if v == withPayOffices {
+			text(b, m.Communes[i].PayOffice)
+		}
 	}
 }
 
@@ -175,9 +194,7 @@ func (r *reader) hash() (h ledger.Hash) {
 const maxURL = 1024
 
 func (r *reader) manifest() *Manifest {
-	if r.u8() != version {
-		r.bad = true
-	}
+	v := r.u8()
 	m := &Manifest{
 		Election: r.text(MaxName), Kind: Kind(r.u8()), Policy: Policy(r.u8()), Where: Where(r.u8()), OutsideHolders: r.flag(),
 		Modulo97: r.u8(), Opens: ledger.Instant(r.u64()), Closes: ledger.Instant(r.u64()), BarrierMillis: r.u32(),
@@ -189,7 +206,11 @@ func (r *reader) manifest() *Manifest {
 		m.Signatories = append(m.Signatories, Signatory{r.u16(), ledger.Commune(r.u32()), ledger.BureauNumber(r.u16()), r.key()})
 	}
 	for n := r.u8(); n > 0 && !r.bad; n-- {
-		m.Communes = append(m.Communes, r.commune())
+		c := r.commune()
+		if v == withPayOffices {
+			c.PayOffice = r.text(payOfficeLen)
+		}
+		m.Communes = append(m.Communes, c)
 	}
 	return m
 }

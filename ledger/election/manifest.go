@@ -112,6 +112,10 @@ type Commune struct {
 	Electors uint32
 	// Bureaux, ascending by number.
 	Bureaux []Bureau
+	// PayOffice is the age recipient (hybrid post-quantum, age1pq1…) of the office that pays the members of
+	// the bureaux: their accounts are sealed to it alone (decree art. 8 § 2). Empty where there is none: then
+	// no account is taken.
+	PayOffice string
 }
 
 // Bureau is one polling station.
@@ -129,6 +133,11 @@ type MachineKeys struct {
 	// Cosigner cosigns checkpoints.
 	Device, Cosigner ed25519.PublicKey
 }
+
+// payOfficeLen is the length of a hybrid recipient: 1,216 bytes in Bech32 behind "age1pq1", with six check characters.
+const payOfficeLen = 7 + 1946 + 6
+
+var payOffice = regexp.MustCompile(`^age1pq1[02-9ac-hj-np-z]*$`)
 
 var electionName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}[a-z0-9]$`)
 
@@ -197,6 +206,9 @@ func (c *Commune) check(seen map[string]bool) error {
 	}
 	if !printable(c.NameFR) || !printable(c.NameNL) || c.NameFR == "" || c.NameNL == "" {
 		return errors.New("a name is missing or not printable")
+	}
+	if c.PayOffice != "" && (len(c.PayOffice) != payOfficeLen || !payOffice.MatchString(c.PayOffice)) {
+		return errors.New("the pay office's recipient is no hybrid age recipient (age1pq1…)")
 	}
 	if c.Electors > ledger.MaxElectors {
 		return fmt.Errorf("%d electors, at most %d", c.Electors, ledger.MaxElectors)

@@ -55,6 +55,10 @@ const (
 	batchAnswer
 	// unhanded: after a restart an admission counts as not handed over.
 	unhanded
+	// heedless: a conflict is taken for the first place.
+	heedless
+	// roams: a bureau lends rights, and asks for them, where the policy keeps them at home.
+	roams
 	// oneSided: the journal takes one right of a proxy's two along.
 	oneSided
 )

@@ -21,6 +21,8 @@ const (
 	ofPost
 	ofSent
 	ofOpening
+	ofShared
+	ofWhole
 )
 
 // once remembers f's answer under a key of 60 bits.
@@ -47,12 +49,49 @@ func (m *mediaModel) union(a, b num) num {
 	})
 }
 
-// written is a log with a chain, whose last batch plus 1 is end.
-func (m *mediaModel) written(log, end num) num {
+// whole is a chain, whose last batch plus 1 is end, as a medium has it to which it is copied.
+func (m *mediaModel) whole(end num) num {
+	if end == 0 {
+		return 0
+	}
+	return m.once(ofWhole, uint64(end), func() num { return m.join(0, end-1) })
+}
+
+// shared is what two media both hold.
+func (m *mediaModel) shared(a, b num) num {
+	return m.once(ofShared, uint64(a)<<16|uint64(b), func() num {
+		both := num(0)
+		for _, last := range m.logs.values[a] {
+			for _, n := range m.path(last + 1) {
+				if m.holds(b, n) {
+					both = m.join(both, n)
+				}
+			}
+		}
+		return both
+	})
+}
+
+// written is a medium's log with a chain, whose last batch plus 1 is end. What one session writes comes onto
+// each medium in order; where a mutant has not copied what was before, it can't be read.
+func (m *mediaModel) written(i int, log, end num) num {
 	if end == 0 {
 		return log
 	}
-	return m.once(ofWrite, uint64(log)<<16|uint64(end), func() num { return m.join(log, end-1) })
+	isNew := num(0)
+	if m.without&emptyNew != 0 && i == blankMedium {
+		isNew = 1
+	}
+	return m.once(ofWrite, uint64(isNew)<<40|uint64(log)<<16|uint64(end), func() num {
+		before := m.batches.values[end-1].parent
+		for m.without&noLevel != 0 && before > 0 && m.batches.values[before-1].round == m.batches.values[end-1].round {
+			before = m.batches.values[before-1].parent
+		}
+		if (m.without&noLevel != 0 || isNew == 1) && before > 0 && !m.holds(log, before-1) {
+			return log
+		}
+		return m.join(log, end-1)
+	})
 }
 
 // chain is the end of the chain in a log, plus 1: the last batch of the newest round.

@@ -113,14 +113,15 @@ func (h *hands) people() {
 	}
 }
 
-// detach: a machine with fewer than two of its media stops at once (rule 3).
+// detach: a machine with fewer than two of its media stops (rule 3), when it notices: at the latest it can't
+// write on what is gone.
 func (h *hands) detach(b *benches, i int) {
 	for k := range b.machines {
 		x := &b.machines[k]
 		if x.attached>>i&1 == 0 {
 			continue
 		}
-		if x.attached &^= 1 << i; x.phase < running || count(x.attached) < 2 && h.without&(noStop|noReread) == 0 || x.attached == 0 {
+		if x.attached &^= 1 << i; x.phase < running || count(x.attached) < 2 && h.without&noStop == 0 && !h.lazy || x.attached == 0 {
 			*x = machine{}
 		}
 	}
@@ -169,7 +170,10 @@ func (m *mediaModel) takes(x *medium, i int, gen, members uint8) bool {
 	case x.gen == 0:
 		return m.without&blankCounts != 0 && gen > 0
 	}
-	return members>>x.member(i)&1 == 1 && (x.gen == gen || x.gen+1 == gen)
+	if m.without&removedCounts != 0 {
+		return true
+	}
+	return members>>x.member(i)&1 == 1 && (x.gen == gen || x.gen+1 == gen && m.without&laggardOut == 0)
 }
 
 // machine lists what one machine can do.
@@ -239,6 +243,13 @@ func (h *hands) read(b *benches, media uint8) (log num, round uint8) {
 		}
 		round = max(round, x.round)
 		switch {
+		case h.without&onlyShared != 0:
+			for j := range i {
+				if media>>j&1 == 1 {
+					best.log = h.union(best.log, h.shared(b.media[j].log, x.log))
+				}
+			}
+			continue
 		case first:
 		case h.without&readOne != 0:
 			continue
@@ -271,15 +282,14 @@ func (h *hands) opening(k int) {
 		how := machineNumbers
 		if x.phase == levelling {
 			how = machineLevels
-			b.media[i].log = h.union(b.media[i].log, x.log)
+			if h.without&noLevel == 0 {
+				b.media[i].log = h.union(b.media[i].log, x.log)
+			}
 			b.media[i].gen, b.media[i].members = x.gen, x.members
 		}
 		h.to(b, how, k, num(i))
 	}
 	enough := count(x.has) >= 2 || h.without&openOne != 0 && x.has != 0
-	if x.phase == levelling && h.without&noLevel != 0 {
-		enough = true
-	}
 	if !enough {
 		return
 	}
@@ -302,7 +312,7 @@ func (h *hands) opening(k int) {
 func (h *hands) acts(k int) {
 	n := h.machines[k].unit
 	for _, e := range h.u.local(n) {
-		if e.event.kind() != doWrite {
+		if e.event.kind() != doWrite && h.u.affords(h.u.node(e.to).spent) {
 			h.goes(k, e.to, e.event.kind(), num(e.event))
 		}
 	}

@@ -74,25 +74,28 @@ type benches struct {
 type mediaRule uint32
 
 const (
-	oneMedium    mediaRule = 1 << iota // 1: a record is durable on one medium
-	openOne                            // 2: opens with one medium
-	readOne                            // 2: reads the first, not all
-	longest                            // 2: the longest medium instead of the union
-	latest                             // 2: the medium of the newest opening instead of the union
-	byLength                           // the longest history of the union, not the newest round's
-	noLevel                            // 2: what was read is not written back
-	noRound                            // sessions: openings are not numbered durably
-	blankCounts                        // 2: a blank disk counts
-	noReread                           // 3: a medium that comes back is not read
-	noStop                             // 3: works on with fewer than two
-	noGeneration                       // 4: a medium is replaced without a new generation
-	oneSurvivor                        // 4: the new generation is on one survivor when the new medium gets it
-	copiesCount                        // 6: a copy on other hardware is taken for the medium
-	closeUnlevel                       // 7: closing does not level the media
-	orphansCount                       // sessions: a tail beside the chain has effect
-	lateName                           // sessions: acts on what it reads before its first batch is durable
-	halfBatch                          // batches: a part of a batch is read as if it were whole
-	sendTorn                           // batches: its first statement is acted on while the batch is written
+	oneMedium     mediaRule = 1 << iota // 1: a record is durable on one medium
+	openOne                             // 2: opens with one medium
+	readOne                             // 2: reads the first, not all
+	longest                             // 2: the longest medium instead of the union
+	latest                              // 2: the medium of the newest opening instead of the union
+	byLength                            // the longest history of the union, not the newest round's
+	onlyShared                          // 2: what one medium alone has is left out of the union
+	noLevel                             // 2: what was read is not written back
+	noRound                             // sessions: openings are not numbered durably
+	blankCounts                         // 2: a blank disk counts
+	noReread                            // 3: a medium that comes back is not read
+	noStop                              // 3: works on with fewer than two
+	noGeneration                        // 4: a medium is replaced without a new generation
+	removedCounts                       // 4: a medium that was replaced counts again
+	emptyNew                            // 4: the new medium gets a header, not the chain
+	laggardOut                          // 4: a medium whose generation is behind does not count, though the next one names it
+	oneSurvivor                         // 4: the new generation is on one survivor when the new medium gets it
+	copiesCount                         // 6: a copy on other hardware is taken for the medium
+	closeUnlevel                        // 7: closing does not level the media
+	orphansCount                        // sessions: a tail beside the chain has effect
+	lateName                            // sessions: acts on what it reads before its first batch is durable
+	halfBatch                           // batches: a part of a batch is read as if it were whole
 )
 
 // mediaBounds make the space finite.
@@ -100,12 +103,16 @@ type mediaBounds struct {
 	name                                     string
 	moves, fails, crashes, openings, replace int
 	copies                                   bool
+	// lazy: a machine may not notice at once that a medium is gone, only that it can't write on it.
+	lazy bool
 	// blankAt is the machine where the blank medium lies, plus 1, and stays; 0: a drawer, whence it
 	// may be fetched.
 	blankAt uint8
 	// electors is how many are at home here; the first may go to the peer.
 	electors int
-	without  mediaRule
+	// voids are how often the bureau's chain may take an admission back.
+	voids   int
+	without mediaRule
 	// onlyBallots asks for no more than S1.
 	onlyBallots bool
 	bits        int
@@ -146,7 +153,7 @@ func newMedia(tb testing.TB, b mediaBounds) *mediaModel {
 	tb.Helper()
 	rights := admitOf(0, 3)[:b.electors]
 	m := &mediaModel{mediaBounds: b, bare: map[num]stripped{}, done: newMemo[num]()}
-	m.u = newUnits(tb, bounds{bureaux: 2, rights: rights, together: true, releases: 1, demands: allPromises})
+	m.u = newUnits(tb, bounds{bureaux: 2, rights: rights, together: true, releases: 1, voids: b.voids, demands: allPromises})
 	m.u.slots[1].rights = []int{0}
 	m.u.lenient = b.without != 0
 	m.logs.intern("", nil)
@@ -262,6 +269,9 @@ func (m *mediaModel) anyTwo(b *benches) string {
 		at.media[i].at = 0
 	}
 	c := m.counted(&at, 0)
+	if m.living(b) >= 2 && count(c.media) < 2 {
+		return "L1: two media of the set are there, and no machine opens with them"
+	}
 	for i := range mediaCount {
 		for j := range i {
 			if c.media>>i&1 == 1 && c.media>>j&1 == 1 {
@@ -272,6 +282,22 @@ func (m *mediaModel) anyTwo(b *benches) string {
 		}
 	}
 	return ""
+}
+
+// living counts the media of the newest set, the copies apart, that have a header of it or of the one before.
+func (m *mediaModel) living(b *benches) (n int) {
+	newest := medium{}
+	for _, x := range b.media {
+		if !x.dead && x.copyOf == 0 && x.gen > newest.gen {
+			newest = x
+		}
+	}
+	for i, x := range b.media {
+		if !x.dead && x.copyOf == 0 && x.gen > 0 && newest.members>>i&1 == 1 {
+			n++
+		}
+	}
+	return n
 }
 
 // evening demands that each medium that was there when the bureau was closed knows every ballot.

@@ -27,10 +27,10 @@ func (h *hands) writes(k int) {
 		}
 		b := h.benches
 		b.machines[k].has |= 1 << i
-		b.media[i].log, b.media[i].round = h.written(b.media[i].log, x.log), x.round
+		b.media[i].log, b.media[i].round = h.written(i, b.media[i].log, x.log), x.round
 		h.to(b, machineWrites, k, num(i))
 		if half := h.half(x.log); half > 0 && h.without&halfBatch != 0 && x.has == 0 {
-			b.media[i].log = h.written(h.media[i].log, half)
+			b.media[i].log = h.written(i, h.media[i].log, half)
 			b.machines[k].has = x.has
 			h.detach(&b, i)
 			h.to(b, machineWritesHalf, k, num(i))
@@ -70,10 +70,10 @@ func (h *hands) attaches(k int) {
 				continue
 			}
 			z.attached |= 1 << i
-			b.media[i].log = h.written(y.log, x.log)
+			b.media[i].log = h.union(y.log, h.whole(x.log))
 		} else {
 			z.attached |= 1 << i
-			b.media[i].log = h.written(0, x.log) // overwritten with what the machine has
+			b.media[i].log = h.whole(x.log) // overwritten with what the machine has
 		}
 		b.media[i].round, b.media[i].gen, b.media[i].members = x.round, x.gen, x.members
 		h.to(b, machineAttaches, k, num(i))
@@ -109,9 +109,7 @@ func (h *hands) nextGeneration(k int) {
 			b := h.benches
 			b.machines[k].has |= 1 << i
 			b.media[i].gen, b.media[i].members = x.gen, x.members
-			if h.without&noLevel == 0 {
-				b.media[i].log = h.written(b.media[i].log, x.log)
-			}
+			b.media[i].log = h.union(b.media[i].log, h.whole(x.log))
 			h.to(b, machineReplaces, k, num(i))
 		}
 	}
@@ -124,19 +122,22 @@ func (h *hands) nextGeneration(k int) {
 	y.phase, y.has, y.attached = running, 0, x.attached|1<<blankMedium
 	n := &b.media[blankMedium]
 	n.gen, n.members, n.round = x.gen, x.members, x.round
-	if h.without&noLevel == 0 {
-		n.log = h.written(0, x.log)
+	if h.without&emptyNew == 0 {
+		n.log = h.whole(x.log)
 	}
 	h.to(b, machineTakesNew, k, 0)
 }
 
 // closes ends the day on a machine, and levels its media (rule 7).
 func (h *hands) closes(k int) {
+	if h.lazy && count(h.machines[k].attached) < 2 {
+		return // another machine may be the bureau now
+	}
 	b := h.benches
 	x := &b.machines[k]
 	for i := range b.media {
 		if x.attached>>i&1 == 1 && h.without&closeUnlevel == 0 {
-			b.media[i].log = h.written(b.media[i].log, x.log)
+			b.media[i].log = h.union(b.media[i].log, h.whole(x.log))
 		}
 	}
 	b.ended = uint8(k + 1)

@@ -33,44 +33,49 @@ func (c *Context) requested(s State, e Requested) (State, []Effect) {
 
 // arrived takes a release: to hold it, or, when nobody waits any longer, to return it.
 func (c *Context) arrived(s State, e Arrived) (State, []Effect) {
-	nonce, ok := c.release(e.Extract)
+	x, nonce, ok := c.release(e.Extract)
 	if !ok {
 		return s, nil
 	}
-	if s.Pending != nil {
+	old := nonce < s.Record.Nonce && s.LastReturn != nil && c.holds(returnedAgain)
+	unwanted := s.Desk == Idle && s.Record.State == ledger.Held && nonce == s.Record.Nonce
+	if judged := s.Pending == nil && !old && !unwanted; !judged && c.holds(r15) && x.Verify(c.Group) != nil {
+		return s, nil
+	}
+	switch {
+	case s.Pending != nil:
 		return s, []Effect{Defer{e}}
-	}
-	if nonce < s.Record.Nonce && s.LastReturn != nil { // R3
+	case old: // R3
 		return s, []Effect{c.sendReturn(s.LastReturn)}
-	}
-	if s.Desk == Idle && s.Record.State == ledger.Held && nonce == s.Record.Nonce {
+	case unwanted:
 		return c.giveBack(s)
 	}
 	var body ledger.Body = &ledger.Hold{Right: c.Right, Nonce: nonce, Release: e.Extract}
 	if s.Desk != Asking {
 		body = &ledger.Return{Right: c.Right, Nonce: nonce, Release: e.Extract}
-		if s.Record.State != ledger.None {
+		if s.Record.State != ledger.None || !c.holds(neverHeld) {
 			return s, nil
 		}
 	}
-	if _, why := c.after(s, c.Standing, ledger.StatementID{}, body); why != ledger.Valid {
+	next, why := c.judge(s, body)
+	if why != ledger.Valid {
 		return s, nil
 	}
-	return c.write(s, body)
+	return c.begin(s, body, next)
 }
 
-// release reads the nonce of a release of this right by its home bureau (R15) to
-// this one (R7).
-func (c *Context) release(extract []byte) (nonce uint32, ok bool) {
+// release reads a release of this right by its home bureau to this one (R7). Its signature is for the
+// judgement of the statement that embeds it, or for whoever makes no statement (R15).
+func (c *Context) release(extract []byte) (x *ledger.Extract, nonce uint32, ok bool) {
 	x, err := ledger.DecodeExtract(extract)
-	if err != nil || c.atHome() || c.holds(r15) && x.Verify(c.Group) != nil || x.Header.Author.Bureau != c.Home {
-		return 0, false
+	if err != nil || c.atHome() || x.Header.Author.Bureau != c.Home {
+		return nil, 0, false
 	}
 	r, ok := x.Statement.Body.(*ledger.Release)
 	if !ok || r.Right != c.Right || c.holds(r7) && r.To != c.Standing.Author.Bureau {
-		return 0, false
+		return nil, 0, false
 	}
-	return r.Nonce, true
+	return x, r.Nonce, true
 }
 
 // denied ends the wait with the home bureau's own proof of where the right went.
@@ -117,8 +122,9 @@ func (c *Context) returned(s State, e Returned) (State, []Effect) {
 		return s, []Effect{Defer{e}}
 	}
 	body := &ledger.Restored{Right: c.Right, Nonce: ret.Nonce, Return: e.Extract}
-	if _, why := c.after(s, c.Standing, ledger.StatementID{}, body); why != ledger.Valid {
+	next, why := c.judge(s, body)
+	if why != ledger.Valid {
 		return s, nil
 	}
-	return c.write(s, body)
+	return c.begin(s, body, next)
 }

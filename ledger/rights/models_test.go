@@ -18,9 +18,10 @@ func admitOf(electors ...int) (out []boundRight) {
 	return out
 }
 
-// One principal of bureau 1 with a holder of bureau 2; two principals with one holder; one
-// principal with two holders.
+// One principal of bureau 1 with a holder of bureau 2; two principals with one holder, here and all at home
+// at bureau 1; one principal with two holders.
 var (
+	atHome     = []boundRight{{0, ledger.Admit}, {3, ledger.Carry}, {6, ledger.Admit}}
 	onePair    = []boundRight{{0, ledger.Admit}, {1, ledger.Carry}}
 	oneHolder  = []boundRight{{0, ledger.Admit}, {1, ledger.Carry}, {3, ledger.Admit}}
 	twoHolders = []boundRight{{0, ledger.Admit}, {1, ledger.Carry}, {4, ledger.Carry}}
@@ -44,6 +45,8 @@ var (
 		{name: "proxies: one holder, release", bureaux: 2, rights: oneHolder, proxies: withOneHolder, releases: 1},
 		{name: "proxies: release, crash, void", bureaux: 2, rights: onePair, proxies: [][2]int{{0, 1}}, releases: 1, crashes: 1, voids: 1},
 		{name: "proxies: release, annulment", bureaux: 2, rights: onePair, proxies: [][2]int{{0, 1}}, releases: 1, annulments: 1},
+		{name: "proxies: release, incarnation", bureaux: 2, rights: onePair, proxies: [][2]int{{0, 1}}, releases: 1, deaths: 1},
+		{name: "proxies: clone, barrier, release", bureaux: 2, rights: onePair, proxies: [][2]int{{0, 1}}, releases: 1, clones: 1, barrier: true, demands: s1},
 		{name: "clone: barrier, release, void", rights: admitOf(0), releases: 1, voids: 1, clones: 1, barrier: true, demands: s1},
 		{name: "clone: detection, release", rights: admitOf(0), releases: 1, clones: 1, demands: s3},
 		{name: "rollback: barrier, release", rights: admitOf(0), releases: 1, rollbacks: 1, barrier: true, erases: true, demands: s1},
@@ -51,12 +54,23 @@ var (
 	}
 	wide = []bounds{
 		{name: "rights: 3 electors, release, crash", rights: admitOf(0, 1, 2), releases: 1, crashes: 1, bits: 25},
+		{name: "rights: 3 electors, release, void", rights: admitOf(0, 1, 2), releases: 1, voids: 1, bits: 26},
 		{name: "rights: 2 electors, 2 releases, crash", rights: admitOf(0, 1), releases: 2, crashes: 1, bits: 24},
 		{name: "rights: 2 releases, crash, void, annulment", rights: admitOf(0), releases: 2, crashes: 1, voids: 1, annulments: 1, bits: 24},
+		{name: "rights: 2 electors, release, crash, void", rights: admitOf(0, 1), releases: 1, crashes: 1, voids: 1, bits: 25},
+		{name: "incarnations: 2 electors, release", rights: admitOf(0, 1), releases: 1, deaths: 1, bits: 22},
 		{name: "incarnations: 2 releases, crash, void", rights: admitOf(0), releases: 2, crashes: 1, voids: 1, deaths: 1, bits: 24},
 		{name: "proxies: one holder, release, crash", bureaux: 2, rights: oneHolder, proxies: withOneHolder, releases: 1, crashes: 1, bits: 24},
 		{name: "proxies: two holders, release, crash", bureaux: 2, rights: twoHolders, proxies: withTwoHolders, releases: 1, crashes: 1, bits: 24},
+		{name: "proxies: one holder, 3 bureaux, release", rights: oneHolder, proxies: withOneHolder, releases: 1, bits: 24},
 		{name: "proxies: 3 bureaux, release, void", rights: onePair, proxies: [][2]int{{0, 1}}, releases: 1, voids: 1, bits: 24},
+		{name: "proxies: release, annulment, incarnation", bureaux: 2, rights: onePair, proxies: [][2]int{{0, 1}}, releases: 1, annulments: 1, deaths: 1, bits: 22},
+		{name: "proxies: clone, barrier, release, void", bureaux: 2, rights: onePair, proxies: [][2]int{{0, 1}}, releases: 1, voids: 1, clones: 1, barrier: true, demands: s1, bits: 24},
+		{name: "proxies: rollback, barrier, release", bureaux: 2, rights: onePair, proxies: [][2]int{{0, 1}}, releases: 1, rollbacks: 1, barrier: true, erases: true, demands: s1, bits: 24},
+		{name: "proxies: rollback, detection, release", bureaux: 2, rights: onePair, proxies: [][2]int{{0, 1}}, releases: 1, rollbacks: 1, demands: s3, bits: 24},
+		{name: "clone: barrier, release, crash, void", rights: admitOf(0), releases: 1, crashes: 1, voids: 1, clones: 1, barrier: true, demands: s1, bits: 24},
+		{name: "clone: detection, release, crash, void, annulment", rights: admitOf(0), releases: 1, crashes: 1, voids: 1, annulments: 1, clones: 1, demands: s3, bits: 24},
+		{name: "rollback: detection, release, crash, void", rights: admitOf(0), releases: 1, crashes: 1, voids: 1, rollbacks: 1, demands: s3, bits: 25},
 		{name: "rollback: barrier, release, void", rights: admitOf(0), releases: 1, voids: 1, rollbacks: 1, barrier: true, erases: true, demands: s1, bits: 24},
 	}
 )
@@ -98,12 +112,14 @@ func TestEveryReachableStateKeepsThePromises(t *testing.T) {
 
 // TestBrokenAssumptionsReachDetectionOnly: with a cloned machine, or media that were put back to a
 // copy, and no barrier, there are double admissions (S1 does not hold without A1 and A2), of
-// which all are found unless no medium is left with one of the records.
+// which all are found unless no medium is left with one of the records. An incarnation that can't know
+// what its predecessor did admits provisionally whom that has admitted, which S1 leaves out.
 func TestBrokenAssumptionsReachDetectionOnly(t *testing.T) {
 	for _, b := range []bounds{
 		{name: "a clone admits twice", rights: admitOf(0), releases: 1, clones: 1, demands: s1},
 		{name: "a rollback admits twice", rights: admitOf(0), releases: 1, rollbacks: 1, demands: s1},
 		{name: "a rollback of all media is seen by counting ballots only", rights: admitOf(0), releases: 1, rollbacks: 1, erases: true, demands: s3},
+		{name: "an unfenced incarnation admits again, provisionally", rights: admitOf(0), releases: 1, deaths: 1, demands: oneBallot},
 	} {
 		t.Run(b.name, func(t *testing.T) {
 			x := newUnits(t, b.ready())

@@ -7,35 +7,8 @@
 // and what is to be done. It knows no time, no disk and no network: the node drives
 // it, and so can a simulator or a model checker.
 //
-// The rules R1 to R17 that the comments name are listed in node/DESIGN.md.
-//
-// # How it is checked
-//
-// The tests search, to the end and within bounds that they print, all that can happen to small
-// communes, and drive this package's own Step, StepPair and Recover through it, with real signatures.
-// With -full the bounds are wide; -traces prints how each mutant, a protocol without one of its
-// rules, breaks its promise:
-//
-//	GOMEMLIMIT=4GiB go test ./ledger/rights -run 'TestEveryReachable|TestMediaKeep|TestMutants' -v -full -timeout 60m
-//
-// Rights: up to three bureaux and three electors. Whatever was signed may arrive at any time, again, or
-// never, and strangers send releases and returns under other keys; machines crash with what is pending lost
-// or durable; the group answers yes, no, or not at all, whatever is true. In every state nobody has two ballots
-// (S1), each right lies in at most one place, each ballot's record is durable (S3), no two
-// bureaux wait for each other, and a quiet run from there ends with the elector admitted (L1, L3).
-// Proxies, provisional admissions, voids and annulments (whose two persons speak the truth), and an
-// incarnation that opens without its predecessor's media and is settled later, are among what can happen.
-//
-// Where a machine is cloned, or its media are put back to a copy, S1 is demanded of bureaux that
-// wait for a group that speaks the truth (S2), and S3 of those that don't, as long as one medium
-// has each record; the tests show that without these two ballots are reached, and a record that is
-// found nowhere.
-//
-// Media: one bureau with a disk, two keys, a blank medium and a spare machine, to each single write,
-// and a peer that it may release a right to. Media are moved, die, are copied and replaced; openings
-// read any two or more. In every state any two media that count know every ballot and every
-// statement that others may have. A record is on a medium or it is not: one that is torn fails its check. After
-// a failed write a machine is taken to stop.
+// The rules R1 to R17 that the comments name are listed in node/DESIGN.md;
+// CHECKER.md says how it is checked, exhaustively and over whole simulated days, and what each rule prevents.
 package rights
 
 import "pointage/ledger"
@@ -79,7 +52,7 @@ const (
 )
 
 // State is all that one bureau knows of one right. What is durable is in the bureau's
-// own chain and comes back by Recover; Pending and Desk are lost in a crash.
+// own chain and comes back by Recover; Pending, Next and Desk are lost in a crash.
 type State struct {
 	// Record is what the chain says, as far as it is durable.
 	Record ledger.Record
@@ -98,7 +71,9 @@ type State struct {
 	// Pending is the statement that is being made durable; nothing else begins
 	// before it is (R1, R2, R5, R14).
 	Pending ledger.Body
-	Desk    Desk
+	// Next is what Record becomes then; an admission's own name is filled in.
+	Next ledger.Record
+	Desk Desk
 	// Asked is what the desk said, while it waits.
 	Asked Ask
 	// Pair is the proxy that takes this right or has used it; nil when there is none.

@@ -102,6 +102,7 @@ func (d *simDay) evening() {
 		})
 	}
 	d.settle()
+	d.carryHome()
 	for range 3 {
 		for e := range int32(d.electors) {
 			if home := d.machines[int(e)%simBureaux]; d.broken == "" && d.tries[e] > 0 && len(d.lit[e]) == 0 {
@@ -132,6 +133,9 @@ func (d *simDay) mustAllHaveVoted() {
 	for _, m := range d.machines {
 		m.rows(func(e int32, r *simRow) {
 			s := r.s.Record.State
+			if int(e) >= d.electors && len(d.lit[e]) == 0 && r.s.Pending == nil {
+				return // his principals have voted (carryHome)
+			}
 			if s == ledger.Released && (len(d.lit[e]) != 1 || d.lit[e][0].bureau == m.bureau) || s == ledger.Held || r.s.Pending != nil {
 				d.fail(e, "L3: in the evening his right is %v at bureau %d", s, number(m.bureau))
 			}
@@ -263,7 +267,7 @@ func (d *simDay) mustAccuseNobody(v *ledger.MemoryView, accused map[int]bool) {
 	for b := range accused {
 		d.fail(-1, "S3: bureau %d is accused, falsely", number(b))
 	}
-	for e := range int32(d.electors) {
+	for e := range int32(len(d.rights)) {
 		live := ledger.Admissions(v, d.rights[e])
 		if len(live) != len(d.lit[e]) || len(live) == 1 && live[0].ID != d.lit[e][0].record {
 			d.fail(e, "S3: the ledger has %d admissions, he has %d ballots", len(live), len(d.lit[e]))

@@ -25,9 +25,20 @@ const simBureaux = 25
 type simCommune struct {
 	electors int
 	group    *ledger.Group
-	rights   []ledger.Right
-	number   map[ledger.ElectorToken]int32
-	keys     [simBureaux]ed25519.PrivateKey
+	// rights are every elector's right to be admitted, then every elector's to carry a proxy: both are at
+	// home at the bureau that the number leaves over after a division by simBureaux.
+	rights []ledger.Right
+	number map[ledger.ElectorToken]int32
+	keys   [simBureaux]ed25519.PrivateKey
+}
+
+// of is a right's number; an admit right's is its elector's.
+func (c *simCommune) of(x ledger.Right) int32 {
+	n := c.number[x.Elector]
+	if x.Kind == ledger.Carry {
+		n += int32(c.electors)
+	}
+	return n
 }
 
 var (
@@ -44,9 +55,15 @@ func newSimCommune(t *testing.T, electors int) *simCommune {
 		return c
 	}
 	c := &simCommune{electors: electors, group: ledgertest.NewDay(t, simBureaux, electors, nil).Group, number: map[ledger.ElectorToken]int32{}}
+	if electors%simBureaux != 0 {
+		t.Fatalf("%d electors at %d bureaux", electors, simBureaux)
+	}
 	for e := range electors {
 		c.rights = append(c.rights, ledger.Right{Elector: ledgertest.Elector(e), Kind: ledger.Admit})
 		c.number[c.rights[e].Elector] = int32(e)
+	}
+	for e := range electors {
+		c.rights = append(c.rights, ledger.Right{Elector: c.rights[e].Elector, Kind: ledger.Carry})
 	}
 	for b := range simBureaux {
 		c.keys[b] = ledgertest.Key(ledgertest.DeviceName(number(b), 0))
@@ -87,6 +104,8 @@ const (
 	simBlind
 	// simSlanderous: of one bureau's chain a second continuation is read that it never made.
 	simSlanderous
+	// simForgetsHolder: of a proxy in its chain a machine that restarts takes up the principal's right only.
+	simForgetsHolder
 )
 
 // simConfig is what a day is made from, beside its seed.
@@ -97,7 +116,9 @@ type simConfig struct {
 	// machine crashes in one write.
 	restless, fragile float64
 	// echo is the most that an old message comes again with a new one about the same right.
-	echo     float64
+	echo float64
+	// proxies is how many forms there are to an elector.
+	proxies  float64
 	sabotage simSabotage
 	// judged: the union of all chains is placed in the evening.
 	judged bool
@@ -114,6 +135,7 @@ type simLight struct {
 // simTally counts a day.
 type simTally struct {
 	asked, admitted, away, refused, voided, annulled, mistakes   int
+	forms, byProxy                                               int
 	messages, crashes, adopted, orphans, alarms, troubles, stops int
 	longest                                                      int64
 	doubles, found, unfound, accused, batches, statements        int
@@ -146,6 +168,8 @@ type simDay struct {
 	lit          [][]simLight
 	habit        []simHabit
 	tries        []uint8
+	forms        []simForm
+	formOf       map[[2]int32]int32
 	doubleVoters []int32
 	// what is to be told of the day
 	steps  int
@@ -158,10 +182,10 @@ type simDay struct {
 
 func newSimDay(c *simCommune, cfg simConfig, seed uint64) *simDay {
 	d := &simDay{simCommune: c, simConfig: cfg, seed: seed, rnd: rand.New(rand.NewPCG(seed, 25)), digest: 14695981039346656037, level: math.MaxInt64 / 2}
-	d.said = map[int32][]int32{}
-	d.lit, d.habit, d.tries = make([][]simLight, c.electors), make([]simHabit, c.electors), make([]uint8, c.electors)
+	d.said, d.formOf = map[int32][]int32{}, map[[2]int32]int32{}
+	d.lit, d.habit, d.tries = make([][]simLight, len(c.rights)), make([]simHabit, c.electors), make([]uint8, c.electors)
 	arena := make([]simLight, c.electors)
-	d.members = simGroup{leader: -1, live: make([][]simLive, c.electors), arena: make([]simLive, c.electors)}
+	d.members = simGroup{leader: -1, live: make([][]simLive, len(c.rights)), arena: make([]simLive, c.electors)}
 	for e := range c.electors {
 		d.lit[e], d.members.live[e] = arena[e:e:e+1], d.members.arena[e:e:e+1]
 	}
@@ -174,6 +198,7 @@ func (d *simDay) run() string {
 		d.newMachine(b).start()
 	}
 	d.arrivals()
+	d.giveProxies()
 	d.victim = d.rnd.IntN(simBureaux)
 	d.begin()
 	d.rewire()
@@ -207,6 +232,8 @@ func (d *simDay) happen(e simEvent) {
 	switch e.kind {
 	case simAsk:
 		d.ask(m, e.elector, false)
+	case simAskProxy:
+		d.askProxy(m, e.arg)
 	case simLeave, simUndo, simAnnul, simStray, simGiveBack:
 		if m.up {
 			d.act(m, e)
@@ -263,6 +290,9 @@ func (d *simDay) annul(m *simMachine, e int32, r *simRow) {
 	default:
 		// They know it from now on, whether the statement becomes durable or not.
 		d.takeBack(e, by)
+		if other, ok := r.s.Other(d.rights[e]); ok {
+			d.takeBack(d.of(other), by)
+		}
 		m.step(e, Annul{Reason: 1, Attesters: [2]uint16{2, 1}})
 	}
 }

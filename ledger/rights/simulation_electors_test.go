@@ -136,7 +136,7 @@ func (d *simDay) ask(m *simMachine, e int32, absent bool) {
 		}
 	}
 	if !m.up {
-		m.waiting = append(m.waiting, e)
+		m.waiting = append(m.waiting, simWaiter{e, -1})
 		return
 	}
 	r := m.row(e)
@@ -152,7 +152,7 @@ func (d *simDay) ask(m *simMachine, e int32, absent bool) {
 	}
 	if r.asked == 0 {
 		r.asked = d.now + 1
-		r.owed = home && r.s.Record.State == ledger.Own && r.s.Pending == nil
+		r.owed = home && r.s.Record.State == ledger.Own && r.s.Pending == nil && r.s.Desk == Idle
 	}
 	d.tally.asked++
 	m.step(e, Ask{Means: ledger.ByCard, Attester: 1})
@@ -162,6 +162,10 @@ func (d *simDay) ask(m *simMachine, e int32, absent bool) {
 func (m *simMachine) told(e int32, r *simRow, t Tell) {
 	d := m.d
 	if t.Refusal == ledger.InProgress {
+		if r.s.Pair != nil { // another stands there for him
+			r.asked = 0
+			d.later(simAsk, e, m.bureau, 500+d.rnd.Int64N(10_000))
+		}
 		return // the second tap waits with the first
 	}
 	green := t.Refusal == ledger.NotRefused

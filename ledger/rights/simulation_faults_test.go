@@ -248,7 +248,7 @@ func (d *simDay) tamper() {
 	before := m.log
 	d.lost = m.cutBack(20 + d.rnd.IntN(150))
 	for _, st := range before[len(m.log):] {
-		if st.elector >= 0 && d.rnd.IntN(3) == 0 { // he has heard that it is worth a try
+		if st.elector >= 0 && int(st.elector) < d.electors && d.rnd.IntN(3) == 0 { // he has heard that it is worth a try
 			d.askAt(st.elector, d.anywhere(d.victim), d.rnd.Int64N(simHour))
 		}
 	}

@@ -15,7 +15,7 @@ type simLive struct {
 
 type simGroup struct {
 	order []*simStatement
-	// live is by elector; arena backs the first of each.
+	// live is by right; arena backs the first of each.
 	live  [][]simLive
 	arena []simLive
 	// leader is a machine, -1 when there is none; before mute there will be none.
@@ -148,10 +148,24 @@ func (g *simGroup) place(d *simDay, m *simMachine, st *simStatement) {
 			st.verdict.Class = ledger.AlreadyAdmittedClass
 		}
 		g.live[e] = append(g.live[e], simLive{st.id(), m.bureau, st.placed})
+	case *ledger.ProxyAdmission:
+		both := ledger.Touches(b)
+		for _, x := range both {
+			if len(g.live[d.of(x)]) > 0 {
+				st.verdict.Class = ledger.AlreadyAdmittedClass
+			}
+		}
+		for _, x := range both {
+			g.live[d.of(x)] = append(g.live[d.of(x)], simLive{st.id(), m.bureau, st.placed})
+		}
 	case *ledger.Void:
-		g.undo(e, ledger.StatementID{Session: st.session.id, Sequence: b.Sequence})
+		for _, x := range b.Rights {
+			g.undo(d.of(x), ledger.StatementID{Session: st.session.id, Sequence: b.Sequence})
+		}
 	case *ledger.Annulment:
-		g.undo(e, b.Record)
+		for _, x := range b.Rights {
+			g.undo(d.of(x), b.Record)
+		}
 	case *ledger.Release:
 		d.tellOf(st, int(b.To)-1)
 	case *ledger.Return:

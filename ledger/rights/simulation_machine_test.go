@@ -23,6 +23,9 @@ type simRow struct {
 	mistake bool
 }
 
+// simWaiter is an elector who stands at a table, for himself or, with a form, for another.
+type simWaiter struct{ elector, form int32 }
+
 // simWrite is a statement on its way to the media.
 type simWrite struct {
 	body    ledger.Body
@@ -53,9 +56,10 @@ type simMachine struct {
 	up            bool
 	opening       int32
 	ctx           Context
-	home          []simRow
-	away          map[int32]*simRow
-	touched       []int32 // keys of away, in order of their coming
+	home          []simRow          // the admit rights that are at home here
+	others        map[int32]*simRow // those of other bureaux, and all carry rights
+	touched       []int32           // keys of others, in order of their coming
+	pair          [2]Context
 	simChain
 	// the journal
 	queue   []simWrite
@@ -73,7 +77,7 @@ type simMachine struct {
 	applied   int
 	inbox     []*simStatement
 	reading   bool
-	waiting   []int32 // electors at the table of a machine that is down
+	waiting   []simWaiter // at the table of a machine that is down
 }
 
 // simLink is how a machine stands with its group, as in the node.
@@ -86,7 +90,7 @@ const (
 )
 
 func (d *simDay) newMachine(bureau int) *simMachine {
-	m := &simMachine{d: d, index: len(d.machines), bureau: bureau, away: map[int32]*simRow{}, link: simAlone}
+	m := &simMachine{d: d, index: len(d.machines), bureau: bureau, others: map[int32]*simRow{}, link: simAlone}
 	m.commune, m.simChain.bureau = d.simCommune, bureau
 	m.home = make([]simRow, (d.electors+simBureaux-1-bureau)/simBureaux)
 	d.machines = append(d.machines, m)
@@ -95,17 +99,18 @@ func (d *simDay) newMachine(bureau int) *simMachine {
 
 // row is the right's row, made when there is none.
 func (m *simMachine) row(e int32) *simRow {
-	if int(e)%simBureaux == m.bureau {
+	home := int(e)%simBureaux == m.bureau
+	if home && int(e) < m.d.electors {
 		r := &m.home[int(e)/simBureaux]
 		if r.s.Record.State == ledger.None {
 			r.s = State{Record: ledger.InitialRecord(true)}
 		}
 		return r
 	}
-	r := m.away[e]
+	r := m.others[e]
 	if r == nil {
-		r = &simRow{s: State{Record: ledger.InitialRecord(false)}}
-		m.away[e] = r
+		r = &simRow{s: State{Record: ledger.InitialRecord(home)}}
+		m.others[e] = r
 		m.touched = append(m.touched, e)
 	}
 	return r
@@ -119,7 +124,7 @@ func (m *simMachine) rows(f func(e int32, r *simRow)) {
 		}
 	}
 	for _, e := range m.touched {
-		f(e, m.away[e])
+		f(e, m.others[e])
 	}
 }
 
@@ -132,6 +137,10 @@ func (m *simMachine) context(e int32) *Context {
 // step runs the protocol on one right and carries the effects out.
 func (m *simMachine) step(e int32, ev Event) {
 	r := m.row(e)
+	if ask, ok := ev.(AskProxy); ok || r.s.Pair != nil {
+		m.stepPair(e, r, ev, ask.Proxy)
+		return
+	}
 	pending := r.s.Pending != nil
 	next, effects := Step(m.context(e), r.s, ev)
 	m.d.steps++
@@ -143,7 +152,14 @@ func (m *simMachine) step(e int32, ev Event) {
 		m.carryOut(e, r, f)
 	}
 	m.keepAsking(e, r)
-	for pending && r.s.Pending == nil && len(r.deferred) > 0 {
+	if pending {
+		m.undefer(e, r)
+	}
+}
+
+// undefer gives a row the events that waited, until one begins a new statement.
+func (m *simMachine) undefer(e int32, r *simRow) {
+	for r.s.Pending == nil && len(r.deferred) > 0 {
 		later := r.deferred[0]
 		r.deferred = r.deferred[1:]
 		m.step(e, later)
@@ -208,7 +224,7 @@ func (m *simMachine) askAgain(e int32) {
 	switch r := m.row(e); {
 	case r.until == 0:
 	case m.d.now < r.until:
-		m.d.send(m, e, Send{To: number(int(e) % simBureaux), Message: Message{Kind: RequestMessage, Right: m.commune.rights[e], By: number(m.bureau)}})
+		m.d.send(m, e, m.context(e).Request(r.s))
 		m.d.queue.push(simEvent{at: m.d.now + simAskEvery, kind: simAgain, machine: uint8(m.index), elector: e, opening: m.opening})
 	default:
 		r.until = math.MaxInt64 // with a hold on its way into the journal the desk waits on

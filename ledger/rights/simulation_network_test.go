@@ -11,9 +11,12 @@ import (
 // simMessage is on its way, or was: the network may bring any of them again.
 type simMessage struct {
 	from, to uint8 // machine, bureau
-	elector  int32
+	elector  int32 // the right's number
 	Message
 }
+
+// asks says that the message is a question, which nobody signs.
+func (m *Message) asks() bool { return m.Kind == RequestMessage || m.Kind == ProxyRequestMessage }
 
 // simWeather is what the network does to single messages.
 type simWeather struct {
@@ -35,13 +38,13 @@ func (d *simDay) hop() int64 { return 3 + d.rnd.Int64N(12) }
 func (d *simDay) send(m *simMachine, e int32, s Send) {
 	msg := s.Message
 	switch {
-	case msg.Kind == RequestMessage:
+	case msg.asks():
 	case msg.Extract == nil: // a bureau without R2 or R5
 		msg.Extract = m.early(m.row(e).s.Pending, d.now)
 	default:
 		msg.Extract = m.real(msg.Extract)
 	}
-	msg.Right = ledger.Right{} // the elector's number says it
+	msg.Right = ledger.Right{} // its number says it
 	n := int32(len(d.messages))
 	d.messages = append(d.messages, simMessage{from: uint8(m.index), to: uint8(s.To - 1), elector: e, Message: msg})
 	d.tally.messages++
@@ -65,7 +68,7 @@ func (d *simDay) send(m *simMachine, e int32, s Send) {
 // meddle is what an adversary in the network does who keeps everything: it brings again, or
 // elsewhere, what was signed, or something that was not.
 func (d *simDay) meddle(m *simMachine, e, n int32, earlier []int32) {
-	asks := d.messages[n].Kind == RequestMessage
+	asks := d.messages[n].asks()
 	switch d.rnd.IntN(4) {
 	case 0:
 		d.astray(n, d.anywhere(int(e)%simBureaux))
@@ -114,7 +117,7 @@ func (d *simDay) sentBefore(earlier []int32, n int32) bool {
 // astray brings a message to a bureau that it is not for.
 func (d *simDay) astray(n int32, to int) {
 	msg := d.messages[n]
-	if msg.Kind == RequestMessage {
+	if msg.asks() {
 		return
 	}
 	msg.to = uint8(to)
@@ -146,7 +149,7 @@ func (d *simDay) deliver(n int32) {
 		m = d.clone
 	}
 	from := int(msg.from)
-	if m.up && (d.connected(from, m.index) || msg.Kind != RequestMessage && d.relayed(from, m.index)) {
+	if m.up && (d.connected(from, m.index) || !msg.asks() && d.relayed(from, m.index)) {
 		m.receive(msg.elector, msg.Message)
 	}
 }

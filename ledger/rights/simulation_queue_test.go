@@ -5,6 +5,7 @@ type simKind uint8
 
 const (
 	simAsk simKind = iota
+	simAskProxy
 	simLeave
 	simUndo
 	simAnnul
@@ -30,7 +31,7 @@ const (
 )
 
 var simKindNames = [simKinds]string{
-	"asks", "leaves", "undoes", "annuls", "expires", "asks home again", "is durable", "waited D", "proposes", "is placed", "is answered", "gets",
+	"asks", "asks by proxy", "leaves", "undoes", "annuls", "expires", "asks home again", "is durable", "waited D", "proposes", "is placed", "is answered", "gets",
 	"reads the ledger", "crashes", "restarts", "gives back", "finds a leader", "trouble", "mended", "tampering", "healed", "must be level",
 }
 

@@ -17,9 +17,9 @@ func TestDayReplayedShuffledGivesTheSameRights(t *testing.T) {
 		electors int
 		cfg      simConfig
 	}
-	days := []day{{simFewElectors, simWild(0)}, {simFewElectors, simWith(simWild(0), simCloned)}, {simElectors, simOf(1)}}
+	days := []day{{simFewElectors, simWild(0)}, {simFewElectors, simWith(simWild(0), simCloned)}}
 	if *full {
-		days = append(days, day{simFewElectors, simWith(simWild(0), simRolledBack)}, day{simElectors, simWith(simOf(1), simCloned)})
+		days = append(days, day{simElectors, simOf(1)}, day{simFewElectors, simWith(simWild(0), simRolledBack)}, day{simElectors, simWith(simOf(1), simCloned)})
 	}
 	for _, x := range days {
 		t.Run(fmt.Sprintf("%d electors, %s", x.electors, simFaultNames[x.cfg.fault]), func(t *testing.T) {
@@ -58,7 +58,7 @@ func newSimView(t *testing.T, d *simDay, batches []*ledger.Batch) simView {
 		t.Fatal(err)
 	}
 	name := func(x ledger.Right, n ledger.BureauNumber, id ledger.StatementID) string {
-		return fmt.Sprintf("%d at %d by %x %d", d.number[x.Elector], n, id.Session, id.Sequence)
+		return fmt.Sprintf("%d at %d by %x %d", d.of(x), n, id.Session, id.Sequence)
 	}
 	out := simView{map[string]ledger.Record{}, map[string]bool{}, map[string]ledger.Validity{}, map[string]bool{}}
 	for _, e := range entries {
@@ -67,7 +67,7 @@ func newSimView(t *testing.T, d *simDay, batches []*ledger.Batch) simView {
 			out.validities[fmt.Sprintf("%d %x %d", h.Author.Bureau, h.Author.Session, h.First+uint64(i))] = w.Validity
 			body := e.Batch.Statements[i].Body
 			for _, x := range ledger.Touches(body) {
-				out.records[fmt.Sprintf("%d %d", h.Author.Bureau, d.number[x.Elector])] = d.group.ReadRecord(v, h.Author.Bureau, x)
+				out.records[fmt.Sprintf("%d %d", h.Author.Bureau, d.of(x))] = d.group.ReadRecord(v, h.Author.Bureau, x)
 				switch b := body.(type) {
 				case *ledger.Void:
 					out.undone[name(x, h.Author.Bureau, ledger.StatementID{Session: h.Author.Session, Sequence: b.Sequence})] = true
@@ -122,7 +122,8 @@ func simSameView(t *testing.T, d *simDay) {
 	t.Logf("%d statements, %d records, %d live admissions, the same in %d orders", len(want.validities), len(want.records), len(want.admissions), 1+len(orders))
 }
 
-// simSameRows brings every message of the day again, shuffled, each twice.
+// simSameRows brings every message of the day again, shuffled, each twice. A right that nobody has used
+// may be asked for once more, and come back; it is not used for that.
 func simSameRows(t *testing.T, d *simDay) {
 	t.Helper()
 	before, ballots := simRows(d), d.tally.admitted
@@ -137,7 +138,8 @@ func simSameRows(t *testing.T, d *simDay) {
 	}
 	after := simRows(d)
 	for k, r := range before {
-		if after[k] != r {
+		unused := len(d.lit[k[1]]) == 0 && after[k].State != ledger.Admitted
+		if after[k] != r && !unused {
 			t.Errorf("bureau and elector %v: %+v before, %+v after", k, r, after[k])
 		}
 	}

@@ -19,24 +19,30 @@ func (m *simMachine) start() {
 		m.ctx.lax = lax
 	}
 	clear(m.home)
-	clear(m.away)
+	clear(m.others)
 	m.touched = m.touched[:0]
 	m.queue, m.writing, m.uploading, m.stalled, m.link = m.queue[:0], 0, false, false, simAlone
 	for n, st := range m.log {
-		if st.elector < 0 || len(ledger.Touches(st.body)) == 0 {
-			continue
+		for at, right := range ledger.Touches(st.body) {
+			if at == Principal || m.d.sabotage != simForgetsHolder {
+				m.recover(m.commune.of(right), n)
+			}
 		}
-		r := m.row(st.elector)
-		next, why := m.context(st.elector).Recover(r.s, st.id(), st.body, m.name(n))
-		if why != ledger.Valid && m.d.dropped == 0 {
-			m.d.fail(st.elector, "bureau %d reads its own chain: %v from %v: %v", number(m.bureau), st.body.Kind(), r.s.Record.State, why)
-		}
-		r.s = next
 	}
 	for i := range m.media {
 		m.media[i] = simMedium{out: m.media[i].out, len: len(m.log), next: len(m.log)}
 	}
 	m.up, m.lastLed, m.linkedAt = true, 0, 0
+}
+
+// recover reads the n-th statement into one of the rights that it touches.
+func (m *simMachine) recover(x int32, n int) {
+	st, r := m.log[n], m.row(x)
+	next, why := m.context(x).Recover(r.s, st.id(), st.body, m.name(n))
+	if why != ledger.Valid && m.d.dropped == 0 && m.d.sabotage != simForgetsHolder {
+		m.d.fail(x, "bureau %d reads its own chain: %v from %v: %v", number(m.bureau), st.body.Kind(), r.s.Record.State, why)
+	}
+	r.s = next
 }
 
 // crash loses what is volatile. What was being written may be on some of the media, in part.
@@ -52,8 +58,10 @@ func (m *simMachine) crash() {
 		}
 	}
 	for _, w := range m.queue {
-		m.waiting = append(m.waiting, w.elector) // he stands at the table and asks again
-		if w.elector >= 0 && d.rnd.IntN(4) > 0 {
+		if form := m.formFor(w.elector); form >= 0 || w.elector >= 0 && int(w.elector) < d.electors {
+			m.waiting = append(m.waiting, simWaiter{w.elector, form}) // he stands at the table and asks again
+		}
+		if w.elector >= 0 && int(w.elector) < d.electors && d.rnd.IntN(4) > 0 {
 			d.askAt(w.elector, int(w.elector)%simBureaux, 2000+d.rnd.Int64N(20_000)) // or goes home
 		}
 	}
@@ -124,16 +132,20 @@ func (m *simMachine) takeUp() {
 	at := func(kind simKind, e int32, within int64) {
 		d.queue.push(simEvent{at: d.now + d.rnd.Int64N(within), kind: kind, machine: uint8(m.index), elector: e, opening: m.opening})
 	}
-	for _, e := range m.waiting {
-		if e >= 0 && d.rnd.IntN(5) > 0 {
-			at(simAsk, e, 3000)
+	for _, w := range m.waiting {
+		switch {
+		case d.rnd.IntN(5) == 0: // he has gone
+		case w.form >= 0:
+			d.queue.push(simEvent{at: d.now + d.rnd.Int64N(3000), kind: simAskProxy, machine: uint8(m.index), elector: w.elector, arg: w.form, opening: m.opening})
+		default:
+			at(simAsk, w.elector, 3000)
 		}
 	}
 	m.waiting = m.waiting[:0]
 	m.rows(func(e int32, r *simRow) {
 		switch r.s.Record.State {
 		case ledger.Held:
-			if d.rnd.IntN(2) == 0 {
+			if d.rnd.IntN(2) == 0 && int(e) < d.electors {
 				at(simAsk, e, 500) // he is still there, and quicker than the desk
 			}
 			at(simGiveBack, e, 2000)

@@ -21,12 +21,14 @@ const (
 	simFewElectors  = 1500
 	simQuickDays    = 5
 	simFullDays     = 400
-	simWildDays     = 9
+	simWildDays     = 6
 	simWildDaysFull = 800
 	simRestlessDay  = 0.005
 	simFragileDay   = 0.0001
 	simEchoDay      = 0.1
 	simEchoWild     = 0.3
+	simProxiesDay   = 0.02
+	simProxiesWild  = 0.08
 	simRestlessWild = 0.25
 	simFragileWild  = 0.004
 )
@@ -34,7 +36,7 @@ const (
 // simOf is how a seed's day is: every eighth has a clone, a rollback, or a rollback of which
 // nothing is found, in turn.
 func simOf(seed uint64) simConfig {
-	cfg := simConfig{restless: simRestlessDay, fragile: simFragileDay, echo: simEchoDay, watch: -1}
+	cfg := simConfig{restless: simRestlessDay, fragile: simFragileDay, proxies: simProxiesDay, echo: simEchoDay, watch: -1}
 	if seed%8 == 5 {
 		cfg.fault = simCloned + simFault(seed/8%3)
 	}
@@ -60,8 +62,8 @@ func TestSmallWildDays(t *testing.T) {
 	c := newSimCommune(t, simFewElectors)
 	simRun(t, simWildDays, simWildDaysFull, func(seed uint64) *simDay {
 		cfg := simWild(0)
-		if seed%4 == 1 {
-			cfg.fault = simCloned + simFault(seed/4%3)
+		if seed%2 == 0 {
+			cfg.fault = simCloned + simFault(seed/2%3)
 		}
 		return newSimDay(c, cfg, seed)
 	})
@@ -144,6 +146,8 @@ func (s *simSum) add(t *testing.T, d *simDay, broken string) {
 		{&a.unfound, &b.unfound},
 		{&a.statements, &b.statements},
 		{&a.mistakes, &b.mistakes},
+		{&a.forms, &b.forms},
+		{&a.byProxy, &b.byProxy},
 	} {
 		*x[0] += *x[1]
 	}
@@ -180,8 +184,8 @@ func (s *simSum) log(t *testing.T, took, used time.Duration) {
 	}
 	t.Logf("%d election days (%d clean, %d cloned, %d rolled back, %d erased) in %v: %.0f a minute on %d cores, %v of processor time a day", n, s.days[simClean], s.days[simCloned],
 		s.days[simRolledBack], s.days[simErased], took.Round(time.Millisecond), float64(n)/took.Minutes(), runtime.GOMAXPROCS(0), (used / time.Duration(n)).Round(time.Millisecond))
-	t.Logf("%d steps, %d check-ins asked, %d ballots (%d away), %d refused, %d voided, %d annulled, %d wrong rows; longest answer at home %d ms", s.steps, total.asked,
-		total.admitted, total.away, total.refused, total.voided, total.annulled, total.mistakes, total.longest)
+	t.Logf("%d steps, %d check-ins asked, %d by proxy, %d ballots (%d away, %d by proxy), %d refused, %d voided, %d annulled, %d wrong rows; longest answer at home %d ms", s.steps, total.asked, total.forms,
+		total.admitted, total.away, total.byProxy, total.refused, total.voided, total.annulled, total.mistakes, total.longest)
 	t.Logf("%d messages, %d troubles, %d crashes, %d media lost below two, %d statements adopted from one medium, %d orphans, %d alarms", total.messages, total.troubles,
 		total.crashes, total.stops, total.adopted, total.orphans, total.alarms)
 	t.Logf("%d electors with two ballots where the assumptions were broken: %d records found, %d on no medium that was left; %d statements judged", total.doubles, total.found, total.unfound, total.statements)

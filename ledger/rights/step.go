@@ -140,18 +140,19 @@ func (c *Context) askProvisional(s State, e AskProvisional) (State, []Effect) {
 	if out := c.busy(s, e); out != nil {
 		return s, out
 	}
-	if why, at := c.gone(s); why != ledger.NotRefused {
+	if why, at := c.gone(s); why != ledger.NotRefused && c.holds(recorded) {
 		return c.refuseGone(s, e.Ask, why, at)
 	}
 	if here := s.Record.State != ledger.None; here && !c.Standing.Unfenced {
 		return c.ask(s, e.Ask)
 	}
 	body := &ledger.Provisional{Elector: c.Right.Elector, Reason: e.Reason, Means: e.Means, Attester: e.Attester}
-	if _, why := c.after(s, c.Standing, ledger.StatementID{}, body); why != ledger.Valid {
+	next, why := c.judge(s, body)
+	if why != ledger.Valid {
 		return c.refuse(s, e.Ask, ledger.OtherBureau, c.Home, nil)
 	}
 	s.Desk, s.Asked = Admitting, e.Ask
-	return c.write(s, body)
+	return c.begin(s, body, next)
 }
 
 // refuse tells the desk no, and notes the attempt.
@@ -185,7 +186,7 @@ func (c *Context) leave(s State) (State, []Effect) {
 // giveBack begins the return of a held right; only what was not used goes back (R16).
 func (c *Context) giveBack(s State) (State, []Effect) {
 	held := s.Record.State == ledger.Held || !c.holds(r16) && s.Record.State == ledger.Admitted && !c.atHome()
-	if !held || c.Standing.Unfenced || s.Beside.Extract != nil {
+	if !held || c.Standing.Unfenced || s.Beside.Extract != nil || !c.holds(unwanted) {
 		return s, nil
 	}
 	return c.write(s, &ledger.Return{Right: c.Right, Nonce: s.Record.Nonce, Release: s.Release})
@@ -208,7 +209,7 @@ func (c *Context) void(s State, reason uint8) (State, []Effect) {
 }
 
 func (c *Context) annul(s State, e Annul) (State, []Effect) {
-	if e.Attesters[0] == e.Attesters[1] {
+	if e.Attesters[0] == e.Attesters[1] && c.holds(twoPersons) {
 		return s, []Effect{Tell{Refusal: ledger.SecondPersonNeeded, Answers: Correction}}
 	}
 	if s.Pending != nil {
@@ -228,7 +229,7 @@ func (c *Context) annul(s State, e Annul) (State, []Effect) {
 // used are the rights that the admission in the record used, which only go back together.
 func (c *Context) used(s State) []ledger.Right {
 	if s.Record.Proxy {
-		return ledger.Touches(s.Pair)
+		return c.undoing(s.Pair)
 	}
 	return []ledger.Right{c.Right}
 }
@@ -240,11 +241,11 @@ func (c *Context) written(s State, e Written) (State, []Effect) {
 	if body == nil {
 		panic(fmt.Sprintf("statement %d is durable, none was pending", e.ID.Sequence))
 	}
-	rec, why := c.after(s, c.Standing, e.ID, body)
-	if why != ledger.Valid {
-		panic(fmt.Sprintf("own statement of kind %d from %v: %v", body.Kind(), s.Record.State, why))
+	rec := s.Next
+	if rec.State == ledger.Admitted || rec.State == ledger.Provisioned {
+		rec.By = e.ID
 	}
-	s.Pending = nil
+	s.Pending, s.Next = nil, ledger.Record{}
 	s = c.settle(s, rec, body, e.Extract)
 	switch b := body.(type) {
 	case *ledger.Admission, *ledger.ProxyAdmission, *ledger.Provisional: // R1
@@ -303,7 +304,7 @@ func (c *Context) lost(s State) (State, []Effect) {
 	case s.Desk != Idle:
 		waits = CheckIn
 	}
-	s.Pending, s.Desk = nil, Idle
+	s.Pending, s.Next, s.Desk = nil, ledger.Record{}, Idle
 	if waits == 0 {
 		return s, nil
 	}

@@ -51,11 +51,20 @@ func (x *units) recordPart(u *unit, i int, n num) {
 	p := &u.parts[i]
 	before := x.states.values[p.durable].Record.State
 	p.durable = x.replay(u, i, p.durable, n)
-	switch x.said.values[n].body.(type) {
+	switch s := x.said.values[n].body.(type) {
+	case *ledger.Provisional:
+		known := before == ledger.Admitted || before == ledger.Released
+		u.lawless = u.lawless || known || !x.provisional && u.is != unfenced
+		p.posted = x.post(p.posted, n)
 	case *ledger.Void:
 		p.takeBack()
 	case *ledger.Annulment:
-		// Two persons attest that this elector got no ballot; here they speak the truth.
+		// Two persons attest that this elector got no ballot; here they speak the truth, and one person alone
+		// does not.
+		if alone := s.Attesters[0] == liar; alone {
+			p.takeBack()
+			return
+		}
 		if p.lights -= min(p.lights, 1); before == ledger.Provisioned {
 			p.provisional -= min(p.provisional, 1)
 		}

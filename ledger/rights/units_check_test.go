@@ -2,6 +2,7 @@ package rights
 
 import (
 	"fmt"
+	"slices"
 
 	"pointage/ledger"
 )
@@ -23,6 +24,8 @@ const (
 	wayOn
 	// noCircle: no two bureaux wait for each other's rights.
 	noCircle
+	// oneBallot: at most one ballot, a provisional one too. No protocol promises that.
+	oneBallot
 	allPromises = s1 | s3 | onePlace | sound | wayOn | noCircle
 )
 
@@ -105,12 +108,28 @@ func (x *units) judgePart(u *unit, p *part) string {
 		return fmt.Sprintf("handed over %d ballots", p.lights)
 	case admits(now.Pending) && now.Beside.Extract != nil:
 		return "admits again whom it has admitted provisionally"
+	case u.lawless:
+		return "somebody is admitted who is to be refused"
 	case u.stray:
 		return "a right is held that nobody waits for"
 	case (now.Record.State == ledger.Admitted && now.Record.Proxy) != (now.Record.State == ledger.Admitted && now.Pair != nil):
 		return "a proxy's right does not know the other"
+	case now.Record.Proxy && !x.both(u, now):
+		return "of a proxy's two rights one is used, the other is not"
 	}
 	return ""
+}
+
+// both says whether a proxy has used the two rights by one record.
+func (x *units) both(u *unit, s *State) bool {
+	n := 0
+	for j, k := range x.slots[u.slot].rights {
+		o := &x.states.values[u.parts[j].now]
+		if slices.Contains(ledger.Touches(s.Pair), x.rights[k]) && o.Record.State == ledger.Admitted && o.Record.By == s.Record.By {
+			n++
+		}
+	}
+	return n == 2
 }
 
 func admits(b ledger.Body) bool {
@@ -137,6 +156,8 @@ func (x *units) check(p *world) string {
 		switch {
 		case x.demands&s1 != 0 && t.lights > t.provisional+1:
 			return fmt.Sprintf("S1: %d ballots by the %v right of elector %d", t.lights, x.bounds.rights[k].kind, x.bounds.rights[k].elector)
+		case x.demands&oneBallot != 0 && t.lights > 1:
+			return fmt.Sprintf("%d ballots of elector %d, %d of them provisional", t.lights, x.bounds.rights[k].elector, t.provisional)
 		case x.demands&s3 != 0 && t.lights > t.records && t.lights > 1:
 			return fmt.Sprintf("S3: %d ballots and %d records of elector %d", t.lights, t.records, x.bounds.rights[k].elector)
 		case x.demands&onePlace != 0 && t.holders > 1:
@@ -271,10 +292,10 @@ func (w *quiet) carries(i, k int) bool {
 	return true
 }
 
-// used says whether somebody was handed a ballot by the right.
+// used says whether somebody was handed a ballot by the right, or counts as if he was.
 func (w *quiet) used(k int) bool {
 	for i := range w.x.slots {
-		if w.x.node(w.p[i]).rights[k].lights > 0 {
+		if t := &w.x.node(w.p[i]).rights[k]; t.lights > 0 || t.beside {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package rights
 
 import (
 	"fmt"
+	"slices"
 
 	"pointage/ledger"
 )
@@ -19,7 +20,7 @@ func (x *units) next(p *world, visit func(world, step)) {
 			continue
 		}
 		for _, e := range x.local(p[i]) {
-			if e.cond == always || x.inLedger(p, i, x.slots[i].rights[e.event.part()]) == (e.cond == laterInLedger) {
+			if e.cond == always || x.earlier(p, i, e.event.part()) == (e.cond == laterInLedger) {
 				x.go1(p, i, e, spent, visit)
 			}
 		}
@@ -70,6 +71,31 @@ func (u *unit) spends(leads bool) uint32 {
 	return uint32(u.crashes) | uint32(u.voids)<<4 | uint32(u.annulments)<<8 | uint32(u.deaths)<<12 | uint32(u.breaches)<<16
 }
 
+// earlier says whether the group holds a live admission by another unit of a right that the part's uses.
+func (x *units) earlier(p *world, i, part int) bool {
+	d := x.node(p[i])
+	for _, j := range x.usedWith(&d.unit, part) {
+		if x.inLedger(p, i, x.slots[i].rights[j]) {
+			return true
+		}
+	}
+	return false
+}
+
+// usedWith are the parts that an admission uses together: a proxy's two, or the one itself.
+func (x *units) usedWith(u *unit, i int) []int {
+	s := &x.states.values[u.parts[i].durable]
+	other, ok := s.Other(x.rights[x.slots[u.slot].rights[i]])
+	if ok && s.Record.Proxy {
+		for j, k := range x.slots[u.slot].rights {
+			if x.rights[k] == other {
+				return []int{i, j}
+			}
+		}
+	}
+	return []int{i}
+}
+
 // inLedger says whether the group holds a live admission of the right by another unit.
 func (x *units) inLedger(p *world, i, k int) bool {
 	for j := range x.slots {
@@ -91,9 +117,7 @@ func (x *units) local(n num) []edge {
 	var out []edge
 	for i := range x.slots[d.slot].rights {
 		for _, h := range x.desk(&d.unit, i) {
-			if t := x.take(n, h, true); t.to != n {
-				out = append(out, edge{to: t.to, event: h})
-			}
+			out = x.leads(out, n, h)
 		}
 		if x.barrier {
 			out = append(out, x.placing(d.unit, i)...)
@@ -104,6 +128,15 @@ func (x *units) local(n num) []edge {
 	return out
 }
 
+// leads adds where an event leads, once. The caller holds mu.
+func (x *units) leads(out []edge, n num, h happening) []edge {
+	to := x.take(n, h, true).to
+	if to == n || slices.ContainsFunc(out, func(e edge) bool { return e.to == to && e.cond == always }) {
+		return out
+	}
+	return append(out, edge{to: to, event: h})
+}
+
 // desk lists the events of one right that need no message.
 func (x *units) desk(u *unit, i int) (out []happening) {
 	slot := x.slots[u.slot]
@@ -112,9 +145,7 @@ func (x *units) desk(u *unit, i int) (out []happening) {
 	add := func(k kind, arg num) { out = append(out, happens(k, i, arg)) }
 	if right.Kind == ledger.Admit {
 		add(doAsk, 0)
-		if x.provisional || u.is == unfenced {
-			add(doProvisional, 0)
-		}
+		add(doProvisional, 0)
 	}
 	for n, p := range x.proxies {
 		if p[Principal] == slot.rights[i] {
@@ -127,7 +158,7 @@ func (x *units) desk(u *unit, i int) (out []happening) {
 			if x.voids == 0 {
 				continue
 			}
-		case doAnnul:
+		case doAnnul, doAnnulAlone:
 			if x.annulments == 0 {
 				continue
 			}
@@ -161,7 +192,7 @@ func (x *units) desk(u *unit, i int) (out []happening) {
 // clean says whether the group's answer for an admission is that it is the first.
 func (x *units) clean(u *unit, i int) bool {
 	p := &u.parts[i]
-	return p.placed == 1 || x.without&anyAnswer != 0 && p.undone > 0 || x.without&batchAnswer != 0 && u.parts[1-i].placed == 1
+	return p.placed == 1 || x.without&heedless != 0 && p.placed == 2 || x.without&anyAnswer != 0 && p.undone > 0 || x.without&batchAnswer != 0 && u.parts[1-i].placed == 1
 }
 
 // restarted is what a machine knows that has read its chain.
@@ -174,22 +205,31 @@ func (x *units) restarted(durable num) num {
 	return x.internState(s)
 }
 
-// placing is the group's part: an admission that is durable comes into the ledger some time.
+// placing is the group's part: an admission that is durable comes into the ledger some time. A proxy's comes
+// once, for both its rights, and is the first if it is for both.
 func (x *units) placing(u unit, i int) []edge {
-	p := &u.parts[i]
-	if x.states.values[p.durable].Record.State != ledger.Admitted || p.placed > 0 {
+	record := &x.states.values[u.parts[i].durable].Record
+	byHolder := record.Proxy && x.rights[x.slots[u.slot].rights[i]].Kind == ledger.Carry
+	if record.State != ledger.Admitted || u.parts[i].placed > 0 || byHolder {
 		return nil
 	}
-	earlier := p.inLedger > 0 // by this bureau, before a rollback
-	p.inLedger++
-	p.placed = 2
-	later := edge{x.internUnit(u), happens(doPlace, i, 2), laterInLedger}
+	parts, earlier := x.usedWith(&u, i), false // by this bureau, before a rollback
+	for _, j := range parts {
+		earlier = earlier || u.parts[j].inLedger > 0
+		u.parts[j].inLedger++
+	}
+	placed := func(class uint8) num {
+		for _, j := range parts {
+			u.parts[j].placed = class
+		}
+		return x.internUnit(u)
+	}
+	later := edge{placed(2), happens(doPlace, i, 2), laterInLedger}
 	if earlier {
 		later.cond = always
 		return []edge{later}
 	}
-	p.placed = 1
-	return []edge{{x.internUnit(u), happens(doPlace, i, 1), firstInLedger}, later}
+	return []edge{{placed(1), happens(doPlace, i, 1), firstInLedger}, later}
 }
 
 // mail lists what the statements that somebody posted can do to a unit; none is that of strangers.
@@ -208,9 +248,7 @@ func (x *units) mail(n num, part int, posted num) []edge {
 	for _, s := range all {
 		for _, k := range asEvents(x.said.values[s].body) {
 			h := happens(k, part, s)
-			if t := x.take(n, h, true); t.to != n {
-				out = append(out, edge{to: t.to, event: h})
-			}
+			out = x.leads(out, n, h)
 		}
 	}
 	return *x.mails.put(key, out)

@@ -16,6 +16,7 @@ const (
 	doLeave
 	doUndo
 	doAnnul
+	doAnnulAlone
 	doWrite
 	doAccept
 	doConflict
@@ -39,8 +40,11 @@ const (
 	kinds
 )
 
+// liar is the code of who says that there was no ballot when there was.
+const liar = 7
+
 var kindNames = [kinds]string{
-	"asks", "asks provisionally", "asks by proxy", "leaves", "undoes", "annuls", "writes", "is accepted", "is in conflict", "hears no answer",
+	"asks", "asks provisionally", "asks by proxy", "leaves", "undoes", "annuls", "annuls alone", "writes", "is accepted", "is in conflict", "hears no answer",
 	"can't reach home", "is asked by", "is asked for a proxy by", "gets release", "gets denial", "gets return", "is placed by the group", "settles its predecessor",
 	"has its media copied", "crashes", "loses machine and key: the next incarnation opens", "is put back to the copy, but for one medium", "is put back to the copy", "is cloned",
 }
@@ -261,6 +265,8 @@ func (x *units) event(u *unit, i int, h happening, o *stepped) Event {
 		return Undo{Reason: 2}
 	case doAnnul:
 		return Annul{Reason: 1, Attesters: [2]uint16{2, 1}}
+	case doAnnulAlone:
+		return Annul{Reason: 1, Attesters: [2]uint16{liar, liar}}
 	case doWrite:
 		n := x.sign(u, i)
 		o.wrote = n + 1
@@ -289,6 +295,7 @@ func (x *units) event(u *unit, i int, h happening, o *stepped) Event {
 func (x *units) light(u *unit, i int, byProxy bool) {
 	s := &x.states.values[u.parts[i].now]
 	u.parts[i].lights++
+	u.lawless = u.lawless || x.homeOnly && !byProxy && x.home(x.slots[u.slot].rights[i]) != x.slots[u.slot].bureau
 	if _, pending := s.Pending.(*ledger.Provisional); pending || s.Record.State == ledger.Provisioned {
 		u.parts[i].provisional++
 	}

@@ -15,7 +15,7 @@ import (
 
 const (
 	bureaux     = 3
-	maxElectors = 6
+	maxElectors = 7
 	maxParts    = 3
 )
 
@@ -58,7 +58,9 @@ type unit struct {
 	crashes, voids, annulments, deaths, breaches uint8
 	// stray: a right is held that nobody waits for, though there was no restart.
 	stray bool
-	parts [maxParts]part
+	// lawless: somebody was admitted whom the policy, or what the chain has of him, forbids to admit.
+	lawless bool
+	parts   [maxParts]part
 }
 
 // node is a unit that has a number, with what all that may happen next to it leads to.
@@ -281,7 +283,7 @@ func (x *units) author(u *unit) ledger.Author {
 
 func (x *units) context(u *unit, k int) *Context {
 	c := &Context{
-		Group: x.group, Right: x.rights[k], Home: number(x.home(k)), Away: !x.homeOnly, dropped: x.dropped,
+		Group: x.group, Right: x.rights[k], Home: number(x.home(k)), Away: !x.homeOnly || x.without&roams != 0, dropped: x.dropped,
 		Standing: ledger.Standing{Author: x.author(u), Unfenced: u.is == unfenced},
 	}
 	if x.dropped != 0 {
