@@ -2,6 +2,8 @@ package consensus
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -31,10 +33,10 @@ func (c *counter) Restore(io.Reader) error  { return nil }
 func (c *counter) Applied() uint64          { return c.applied.Load() }
 
 // startGroup starts members on real stores, in real time, the first of them principal, and waits until it leads.
-func startGroup(tb testing.TB, voting, receivers int, memory bool) (*consensustest.Network, []*Group) {
+func startGroup(tb testing.TB, voting, receivers int, memory bool, answers Answers) (*consensustest.Network, []*Group) {
 	tb.Helper()
 	network := consensustest.NewNetwork()
-	cfg := Config{Principal: "m0"}
+	cfg := Config{Principal: "m0", Answers: answers}
 	for i := range voting + receivers {
 		cfg.Members = append(cfg.Members, Member{Peer: fmt.Sprintf("m%d", i), Voting: i < voting})
 	}
@@ -64,15 +66,36 @@ func startGroup(tb testing.TB, voting, receivers int, memory bool) (*consensuste
 	return network, groups
 }
 
+// signed signs each answer with Ed25519, as whoever uses the package does.
+type signed struct{ key ed25519.PrivateKey }
+
+func (s signed) Seal(command, reply []byte) ([]byte, bool) {
+	sum := sha256.Sum256(command)
+	return append(ed25519.Sign(s.key, append(sum[:], reply...)), reply...), true
+}
+
+func (s signed) Open(_ string, command, sealed []byte) ([]byte, error) {
+	sum := sha256.Sum256(command)
+	reply := sealed[ed25519.SignatureSize:]
+	if !ed25519.Verify(s.key.Public().(ed25519.PublicKey), append(sum[:], reply...), sealed[:ed25519.SignatureSize]) {
+		return nil, errSeal
+	}
+	return reply, nil
+}
+
 // BenchmarkPropose measures commands of 310 bytes, proposed at the leader or at a follower of a group of three, on real
-// stores, over a network in memory.
+// stores, over a network in memory; "signed" with an Ed25519 signature for each answer.
 func BenchmarkPropose(b *testing.B) {
-	for _, at := range []string{"leader", "follower"} {
+	for _, at := range []string{"leader", "follower", "signed"} {
 		for _, clients := range []int{1, 64, 256} {
 			b.Run(fmt.Sprintf("at=%s/clients=%d", at, clients), func(b *testing.B) {
-				_, groups := startGroup(b, 3, 0, false)
+				var answers Answers
+				if at == "signed" {
+					answers = signed{ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
+				}
+				_, groups := startGroup(b, 3, 0, false, answers)
 				g := groups[0]
-				if at == "follower" {
+				if at != "leader" {
 					g = groups[1]
 				}
 				b.ResetTimer()
@@ -106,7 +129,7 @@ func BenchmarkPropose(b *testing.B) {
 func BenchmarkIdle(b *testing.B) {
 	for _, members := range []int{12, 25, 60, 120} {
 		b.Run(fmt.Sprintf("members=%d", members), func(b *testing.B) {
-			_, _ = startGroup(b, 7, members-7, true)
+			_, _ = startGroup(b, 7, members-7, true, nil)
 			<-time.After(3 * time.Second)
 			before := processorTime(b)
 			b.ResetTimer()

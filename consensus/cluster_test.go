@@ -25,6 +25,7 @@ type cluster struct {
 	t       *testing.T
 	network *consensustest.Network
 	config  Config // what all have in common
+	answers func(peer string) Answers
 	peers   []string
 
 	mu       sync.Mutex
@@ -59,11 +60,21 @@ func newCluster(t *testing.T, voting, receivers int, adjust func(*Config)) *clus
 	return c
 }
 
+// add is a machine outside the list, with the number of its store.
+func (c *cluster) add(peer string, number uint64) {
+	c.peers = append(c.peers, peer)
+	c.stores[peer], c.numbers[peer], c.machines[peer] = memoryStores(), number, consensustest.NewMachine()
+	c.network.Host(peer)
+}
+
 const testLogs = false // true to see what a failing test logs, with -v
 
 func (c *cluster) configOf(peer string) Config {
 	cfg := c.config
 	cfg.StoreNumber = c.numbers[peer]
+	if c.answers != nil {
+		cfg.Answers = c.answers(peer)
+	}
 	if cfg.Logger != nil {
 		cfg.Logger = cfg.Logger.With("at", peer)
 	}

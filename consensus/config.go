@@ -20,6 +20,8 @@ const (
 	DefaultMaxCommand = 64 << 10
 	// MaxReply is the largest reply of a StateMachine, in bytes.
 	MaxReply = 32 << 10
+	// MaxSeal is how many bytes Answers.Seal may add to a reply.
+	MaxSeal = 1 << 10
 	// MaxInFlight and MaxInFlightPerPeer bound the proposals that a leader has in hand, in all and from one machine
 	// (itself included).
 	MaxInFlight        = 4096
@@ -76,6 +78,9 @@ type Config struct {
 	// StoreNumber is the number of this machine's store: 0 for the first, a random one for any later one. With the peer ID
 	// it is the server's identity, which is never used again with an empty store.
 	StoreNumber uint64
+	// Founder says that this machine begins the group alone: the first configuration has no other member, and the others
+	// ask to be let in, each with a StoreNumber other than 0. It is voting in Members.
+	Founder bool
 	// StoreExisted says that the caller knows this store number to have been started before: an empty Dir is then
 	// ErrStoreLost and not a first start.
 	StoreExisted bool
@@ -92,6 +97,9 @@ type Config struct {
 	StallLimit time.Duration
 	// MaxCommand is the largest command in bytes, the same on every machine. Default DefaultMaxCommand, at most 1 MiB.
 	MaxCommand int
+	// Answers seals what this machine answers to others as the leader, and opens what it is answered; all machines have one
+	// or none has. Nil sends replies as they are. A leader's own proposals need neither.
+	Answers Answers
 	// Logger receives what an operator should know. Nil for silence.
 	Logger *slog.Logger
 }

@@ -61,6 +61,18 @@ type Network interface {
 	Listen(protocol string) (net.Listener, error)
 }
 
+// Answers is how a leader stands by what it answers to other machines, and how they judge what they are answered. Its
+// methods are called from many goroutines at once. What the bytes mean, and what becomes of a leader whose answer is not
+// accepted, is its own business.
+type Answers interface {
+	// Seal returns what this machine, as the leader, sends as the reply to another machine's command: at most [MaxSeal]
+	// bytes more than the reply. False when it has no word for that reply: the asker hears ErrUnknownOutcome.
+	Seal(command, reply []byte) (sealed []byte, ok bool)
+	// Open returns the reply in what the leader sent for a command of this machine. An error says that the leader's answer
+	// counts as none: Propose returns ErrUnknownOutcome, and the same bytes are proposed again.
+	Open(leader string, command, sealed []byte) (reply []byte, err error)
+}
+
 // Member is one machine of the membership list.
 type Member struct {
 	Peer   string // peer ID

@@ -30,6 +30,7 @@ type engine struct {
 
 	// since when this leader refuses commands because of a leadership transfer; nil for not
 	refusingSince atomic.Pointer[time.Time]
+	underWay      underWay
 
 	gone chan struct{} // closed by giveUp
 
@@ -164,6 +165,9 @@ func bootstrap(cfg Config, conf *raft.Config, id string, s *stores, e *engine) e
 	if cfg.StoreNumber == 0 && slices.Contains(cfg.Members, Member{Peer: self, Voting: true}) {
 		var first raft.Configuration
 		for _, m := range cfg.Members {
+			if cfg.Founder && m.Peer != self {
+				continue
+			}
 			server := raft.Server{ID: raft.ServerID(ServerID(m.Peer, 0)), Address: raft.ServerAddress(m.Peer), Suffrage: raft.Nonvoter}
 			if m.Voting {
 				server.Suffrage = raft.Voter

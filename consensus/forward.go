@@ -62,7 +62,7 @@ func (g *Group) forward(ctx context.Context, leader string, command []byte, plac
 	}
 	switch answer.code {
 	case answerReply:
-		return answer.payload, nil
+		return g.opened(leader, command, answer.payload)
 	case answerNotLeader:
 		return nil, fmt.Errorf("%w: %s does not lead", ErrNoLeader, leader)
 	case answerBusy:
@@ -72,6 +72,18 @@ func (g *Group) forward(ctx context.Context, leader string, command []byte, plac
 	default:
 		return nil, fmt.Errorf("%w at the leader", ErrUnknownOutcome)
 	}
+}
+
+// opened is the reply in a leader's answer. One that is not accepted is none.
+func (g *Group) opened(leader string, command, sealed []byte) ([]byte, error) {
+	if g.cfg.Answers == nil {
+		return sealed, nil
+	}
+	reply, err := g.cfg.Answers.Open(leader, command, sealed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: answer of %s: %w", ErrUnknownOutcome, leader, err)
+	}
+	return reply, nil
 }
 
 // ask sends one frame to a peer and waits for the answer to it. It releases the place. An error is ErrNoLeader as long as
@@ -200,7 +212,7 @@ func (g *Group) runForward(peer string, f *forward) {
 func (f *forward) read(conn net.Conn) {
 	r := bufio.NewReaderSize(conn, streamBuffer)
 	for {
-		a, err := readFrame(r, MaxReply)
+		a, err := readFrame(r, MaxReply+MaxSeal)
 		if err != nil {
 			return
 		}

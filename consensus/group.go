@@ -14,7 +14,7 @@ import (
 
 const (
 	graceToCommit = 500 * time.Millisecond // Close waits so long for what is in flight
-	closeTimeout  = 10 * time.Second       // and so long for a disk that hangs
+	closeTimeout  = 30 * time.Second       // and so long for a disk that hangs, or a machine that is overloaded
 	firstRetry    = 250 * time.Millisecond // between attempts to use a disk again; doubles up to
 	lastRetry     = 5 * time.Second
 

@@ -3,15 +3,18 @@ package consensus
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	joinMemory = 30 * time.Second // a leader forgets a request that isn't repeated
-	joinEvery  = 2 * time.Second  // between two requests
-	joinAfter  = 5                // heartbeat times without a word from a leader, after which a member asks again
+	joinMemory   = 30 * time.Second // a leader forgets a request that isn't repeated
+	joinEvery    = 2 * time.Second  // between two requests
+	refusedOften = 10               // refusals in a row are told
+	joinAfter    = 5                // heartbeat times without a word from a leader, after which a member asks again
 )
 
 // joinRequest is a member's wish to be let in under a new store number.
@@ -25,6 +28,8 @@ type joining struct {
 	next  time.Time
 	peer  int         // index in Config.Members of the one to ask next
 	hints chan string // where the leader is said to be; has room for one
+	// refused counts refusals in a row: one alone says that the old store is not given up yet.
+	refused atomic.Int32
 }
 
 // tryJoin asks one member, now and then, as long as this server is in no configuration that it knows, or no leader calls:
@@ -76,7 +81,13 @@ func (g *Group) tryJoin(e *engine) {
 			default:
 			}
 		case answer.code == answerRefused:
-			g.cfg.Logger.Warn("join refused", "peer", peer, "reason", string(answer.payload))
+			level := slog.LevelDebug
+			if j.refused.Add(1)%refusedOften == 0 {
+				level = slog.LevelWarn
+			}
+			g.cfg.Logger.Log(ctx, level, "join refused", "peer", peer, "reason", string(answer.payload))
+		default:
+			j.refused.Store(0)
 		}
 	})
 }

@@ -25,8 +25,22 @@ var errStuckTransfer = errors.New("a leadership transfer does not end")
 // history is who led, as far as this machine noticed.
 type history struct {
 	last    string // server ID of the last leader
+	failed  transferred
 	changes uint64
 	losses  []loss // oldest first, at most maxLosses
+}
+
+// transferred is the last transfer that this leader saw fail: Raft may have left a word for the goroutine that replicates to
+// the target, which has not taken it; the next transfer would wait behind that word for ever if this lead ended meanwhile.
+type transferred struct {
+	to    string // server ID
+	term  uint64
+	index uint64 // the leader's last then
+}
+
+// waits says whether a target must first be seen to take what came after a failed transfer to it in the same term.
+func (f transferred) waits(target *server, term uint64) bool {
+	return f.to == target.id && f.term == term && target.match <= f.index
 }
 
 // loss is the end of a peer's lead, or a transfer to it that failed.
@@ -74,6 +88,7 @@ type watch struct {
 	busy   chan struct{}        // closed when the duty under way has ended; nil for none
 	join   joining
 	looked time.Time // when lookForLeader last did something
+	sought time.Time // since when there has been no leader; zero while there is one
 }
 
 // watchLoop looks after what Raft leaves to others: a leader with a stalled disk steps down, a transfer that never ends is
@@ -126,15 +141,35 @@ func (g *Group) lookForLeader(e *engine) {
 }
 
 // hurry lets a member that asks to lead, and failed, ask again after one to two leases instead of heartbeat times: those
-// are meant for messages that are late, not for two members that asked at once.
+// are meant for messages that are late, not for two members that asked at once. Where nobody leads for long, messages are
+// late after all, or the machines are: then it leaves the answers more and more time.
 func (g *Group) hurry(e *engine) {
-	now, t := e.raft.ReloadableConfig().HeartbeatTimeout, g.cfg.Timing
-	switch looking := e.raft.State() == raft.Candidate; {
-	case looking && now > t.Lease:
-		g.reload(e, t.Lease)
-	case !looking && now == t.Lease && t.Lease < t.Heartbeat:
-		g.reload(e, t.Heartbeat)
+	now, t, w := e.raft.ReloadableConfig().HeartbeatTimeout, g.cfg.Timing, &g.watch
+	if e.leader() != "" {
+		w.sought = time.Time{}
+	} else if w.sought.IsZero() {
+		w.sought = time.Now()
 	}
+	const looked = time.Microsecond // lookForLeader takes less than that off in all
+	switch e.raft.State() {
+	case raft.Candidate:
+		if want := t.askAgain(time.Since(w.sought)); now != want {
+			g.reload(e, want)
+		}
+	default:
+		if (now - t.Heartbeat).Abs() > looked {
+			g.reload(e, t.Heartbeat)
+		}
+	}
+}
+
+// askAgain is how long a member that asked to lead waits for answers when nobody has led for so long: the lease, and twice
+// as long each time that four of the longest such waits were in vain, up to four heartbeat times.
+func (t Timing) askAgain(leaderless time.Duration) time.Duration {
+	wait := t.Lease
+	for ; wait < 4*t.Heartbeat && leaderless >= 8*wait; wait *= 2 {
+	}
+	return min(wait, 4*t.Heartbeat)
 }
 
 func (g *Group) reload(e *engine, beat time.Duration) {
@@ -247,9 +282,9 @@ func (g *Group) wantedLeader(s situation) *server {
 		return nil
 	}
 	g.mu.Lock()
-	earliest := g.history.mayLead(target.peer, s.now)
+	earliest, waits := g.history.mayLead(target.peer, s.now), g.history.failed.waits(target, g.watch.term)
 	g.mu.Unlock()
-	if s.now.Before(earliest) {
+	if waits || s.now.Before(earliest) {
 		return nil
 	}
 	return target
@@ -258,6 +293,7 @@ func (g *Group) wantedLeader(s situation) *server {
 // transfer makes another server lead. It is called for a level one only: Raft's transfer to one that is behind may never
 // end.
 func (g *Group) transfer(e *engine, target server) error {
+	term := e.raft.CurrentTerm()
 	err := e.raft.LeadershipTransferToServer(raft.ServerID(target.id), raft.ServerAddress(target.peer)).Error()
 	if err == nil && !e.leading() {
 		g.mu.Lock()
@@ -268,6 +304,8 @@ func (g *Group) transfer(e *engine, target server) error {
 	}
 	g.mu.Lock()
 	g.history.lost(target.peer, time.Now())
+	g.history.failed = transferred{to: target.id, term: term, index: e.raft.LastIndex()}
 	g.mu.Unlock()
+	// The barrier is an entry behind that index.
 	return errors.Join(fmt.Errorf("transfer leadership to %s: %w", target.id, err), e.confirm())
 }

@@ -110,6 +110,25 @@ func TestHistoryDoublesTheWaitWithEveryLoss(t *testing.T) {
 	}
 }
 
+// A target that has not taken anything since a transfer to it failed is not asked again under the same lead.
+func TestFailedTransferIsRepeatedOnceItsTargetHasTakenMore(t *testing.T) {
+	f := transferred{to: "p/0", term: 4, index: 10}
+	for _, c := range []struct {
+		target server
+		term   uint64
+		waits  bool
+	}{
+		{server{id: "p/0", match: 10}, 4, true},
+		{server{id: "p/0", match: 11}, 4, false},
+		{server{id: "p/0", match: 10}, 5, false},
+		{server{id: "q/0", match: 10}, 4, false},
+	} {
+		if got := f.waits(&c.target, c.term); got != c.waits {
+			t.Errorf("%s with %d in term %d waits: %v", c.target.id, c.target.match, c.term, got)
+		}
+	}
+}
+
 // Raft's issue 696: a transfer that does not end leaves the leader refusing every command, for as long as its call to the
 // target hangs (here until that call's own time-out; when Raft's replication of the target has ended meanwhile, for ever).
 // The leader notices, ends that life of Raft, and the group goes on.

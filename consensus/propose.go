@@ -3,6 +3,7 @@ package consensus
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -61,17 +62,52 @@ func (g *Group) Propose(ctx context.Context, command []byte) (reply []byte, err 
 	}
 }
 
+// underWay are the proposals that Raft has not answered yet: who waits for each, by the hash of its command.
+type underWay struct {
+	mu      sync.Mutex
+	waiting map[[sha256.Size]byte][]func(outcome)
+}
+
+// join adds to those who wait for a command; first says that there was nobody.
+func (u *underWay) join(command [sha256.Size]byte, done func(outcome)) (first bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.waiting == nil {
+		u.waiting = map[[sha256.Size]byte][]func(outcome){}
+	}
+	u.waiting[command] = append(u.waiting[command], done)
+	return len(u.waiting[command]) == 1
+}
+
+// end returns those who waited.
+func (u *underWay) end(command [sha256.Size]byte) []func(outcome) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := u.waiting[command]
+	delete(u.waiting, command)
+	return all
+}
+
 // submit gives a command to Raft, in the order of the calls, and calls done once, from another goroutine, with what became
-// of it. The engine keeps the command's bytes.
+// of it. The engine keeps the command's bytes. The same bytes are given once while Raft has not answered: whoever lost
+// patience asks again, and in a group that is slow each such entry would make it slower.
 func (e *engine) submit(command []byte, done func(outcome)) {
 	if !e.leading() || !e.tasks.enter() {
 		done(outcome{err: ErrNoLeader})
 		return
 	}
+	key := sha256.Sum256(command)
+	if !e.underWay.join(key, done) {
+		e.tasks.leave()
+		return
+	}
 	future := e.raft.Apply(command, enqueueTimeout)
 	go func() { // waited for by tasks.drain
 		defer e.tasks.leave()
-		done(e.outcome(future))
+		o := e.outcome(future)
+		for _, done := range e.underWay.end(key) {
+			done(o)
+		}
 	}()
 }
 

@@ -3,6 +3,7 @@ package consensus
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -126,7 +127,7 @@ func (s *serving) propose(f frame) bool {
 		return s.refuse() && s.answer(answering{frame: frame{code: answerBusy, id: f.id}})
 	}
 	e.submit(f.payload, func(o outcome) {
-		s.answer(answering{frame: g.answerTo(f.id, o), place: &held{slot: place}})
+		s.answer(answering{frame: g.answerTo(f, o), place: &held{slot: place}})
 	})
 	return true
 }
@@ -149,18 +150,33 @@ func (g *Group) notLeader(id uint64) frame {
 	return frame{code: answerNotLeader, id: id, payload: []byte(leader)}
 }
 
-// answerTo translates an outcome for the wire.
-func (g *Group) answerTo(id uint64, o outcome) frame {
+// answerTo translates the outcome of what was asked for the wire.
+func (g *Group) answerTo(asked frame, o outcome) frame {
 	switch {
 	case o.err == nil:
-		return frame{code: answerReply, id: id, payload: o.reply}
+		if sealed, ok := g.sealed(asked.payload, o.reply); ok {
+			return frame{code: answerReply, id: asked.id, payload: sealed}
+		}
+		return frame{code: answerUnknown, id: asked.id}
 	case errors.Is(o.err, ErrNoLeader):
-		return g.notLeader(id)
+		return g.notLeader(asked.id)
 	case errors.Is(o.err, ErrBusy):
-		return frame{code: answerBusy, id: id}
+		return frame{code: answerBusy, id: asked.id}
 	default:
-		return frame{code: answerUnknown, id: id}
+		return frame{code: answerUnknown, id: asked.id}
 	}
+}
+
+// sealed is a reply as it is sent; false when nothing can be said for the command.
+func (g *Group) sealed(command, reply []byte) ([]byte, bool) {
+	if g.cfg.Answers == nil {
+		return reply, true
+	}
+	sealed, ok := g.cfg.Answers.Seal(command, reply)
+	if len(sealed) > len(reply)+MaxSeal {
+		panic(fmt.Sprintf("consensus: a reply of %d bytes is sealed in %d, more than %d more", len(reply), len(sealed), MaxSeal))
+	}
+	return sealed, ok
 }
 
 // answer queues an answer; false if the connection has ended.

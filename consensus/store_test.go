@@ -224,6 +224,7 @@ func TestDamagedStoreIsNeverTrusted(t *testing.T) {
 			}
 		}
 	}
+	t.Log("120 damages: none was applied")
 	if err := os.WriteFile(file, whole, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -58,8 +58,10 @@ func TestNextLeaderIsThereSoon(t *testing.T) {
 		c.start(c.peers...)
 		var waits []time.Duration
 		for range 40 {
+			c.leader()
+			<-time.After(2 * time.Second) // of two that asked at once the later may still take the lead
 			leader := c.leader()
-			<-time.After(7 * time.Second)
+			<-time.After(5 * time.Second)
 			if !c.leads(leader)() {
 				t.Fatalf("%s lost its lead in a quiet group", leader)
 			}
@@ -81,6 +83,30 @@ func TestNextLeaderIsThereSoon(t *testing.T) {
 		}
 		c.end()
 	})
+}
+
+// Answers that take longer than a candidate first waits for them: one that never waited longer would ask for ever.
+func TestLateAnswersStillMakeALeader(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 3, 0, func(cfg *Config) { cfg.Timing = TimingFor(3) })
+		c.delayAll(750 * time.Millisecond)
+		c.start(c.peers...)
+		c.until(time.Minute, "one leads", func() bool {
+			return slices.ContainsFunc(c.peers, func(p string) bool { return c.leads(p)() })
+		})
+		c.end()
+	})
+}
+
+func TestWhoAsksInVainWaitsLonger(t *testing.T) {
+	for leaderless, want := range map[time.Duration]time.Duration{
+		0: 500 * time.Millisecond, 3999 * time.Millisecond: 500 * time.Millisecond, 4 * time.Second: time.Second,
+		8 * time.Second: 2 * time.Second, 16 * time.Second: 4 * time.Second, time.Hour: 4 * time.Second,
+	} {
+		if got := TimingFor(3).askAgain(leaderless); got != want {
+			t.Errorf("after %v without a leader it waits %v, want %v", leaderless, got, want)
+		}
+	}
 }
 
 func (c *cluster) delayAll(d time.Duration) {

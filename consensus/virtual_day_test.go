@@ -61,6 +61,7 @@ type node struct {
 	started bool // under this number
 	disk    *memoryDisk
 	machine *consensustest.Claims
+	seals   *seals
 	group   *Group // nil for off
 	life    int    // counts crashes
 	lost    string // the server ID under which it asks to be let in after its store was lost, until a leader lists it
@@ -90,7 +91,16 @@ func newDay(seed uint64, s shape) *day {
 		peer := fmt.Sprintf("m%d", i)
 		d.peers = append(d.peers, peer)
 		d.config.Members = append(d.config.Members, Member{Peer: peer, Voting: i < s.voting})
-		d.nodes[peer] = &node{disk: newMemoryDisk(seed, uint64(i)), machine: consensustest.NewClaims()}
+		d.nodes[peer] = &node{
+			disk: newMemoryDisk(seed, uint64(i)), machine: consensustest.NewClaims(),
+			seals: &seals{peer: peer, believes: s.mutant == believesLies},
+		}
+		switch {
+		case s.mutant == skipsApply && i == 1:
+			d.nodes[peer].machine.Defect = consensustest.SkipsCommands
+		case s.mutant == appliesTwice:
+			d.nodes[peer].machine.Defect = consensustest.AppliesAgain
+		}
 		d.network.Host(peer)
 	}
 	withPrincipal(&d.config)
@@ -157,9 +167,10 @@ func (d *day) heal() {
 				d.network.Roughen(p, q, consensustest.Rough{})
 			}
 		}
-		disk := d.node(p).disk
-		disk.stall(false)
-		disk.fail(nil)
+		n := d.node(p)
+		n.seals.lies.Store(false)
+		n.disk.stall(false)
+		n.disk.fail(nil)
 		d.start(p)
 	}
 	before := d.longest()
@@ -264,7 +275,7 @@ func (d *day) start(peer string) {
 	if slow := d.plan.slow[peer]; slow > 0 {
 		t = Timing{scale(t.Heartbeat, slow), scale(t.Lease, slow), scale(t.Commit, slow)}
 	}
-	cfg.Timing = t
+	cfg.Timing, cfg.Answers = t, n.seals
 	disk, machine := n.disk, n.machine
 	d.mu.Unlock()
 	disk.stall(false) // Start on a disk that hangs hangs: that is for its caller to see

@@ -25,13 +25,14 @@ const (
 	stall     faultKind = "stall"      // a disk hangs
 	diskFault faultKind = "disk fault" // a disk refuses writes
 	lostStore faultKind = "lost store" // a machine crashes and comes back with an empty disk
+	lies      faultKind = "lies"       // a machine that leads answers what is not so, under seals that don't hold
 	blinks    faultKind = "blinks"     // some machines die and are back at once, three times
 	ambush    faultKind = "ambush"     // half are cut off; of those that went on one loses its store and the others crash
 )
 
 var allKinds = []faultKind{
 	kill, kill, powerCut, powerCut, blackout, split, split, isolation, isolation, oneWay, oneWay, deafness, roughness, roughness,
-	resets, stall, diskFault, lostStore, ambush, blinks,
+	resets, stall, diskFault, lostStore, ambush, blinks, lies,
 }
 
 // event is one act of a plan.
@@ -58,7 +59,7 @@ func newPlan(random *rand.Rand, peers []string, s shape) dayPlan {
 		p.far = time.Duration(random.Int64N(int64(50*time.Millisecond))) * time.Duration(random.IntN(2))
 		wrongClocks(&p, random, peers)
 		// On calm days a leader stays long enough to replace those that are silent.
-		if random.IntN(3) == 0 {
+		if random.IntN(2) == 0 {
 			gap, longOf = 8*gap, 3
 		}
 	}
@@ -156,6 +157,8 @@ func (f drawing) events(kind faultKind) []event {
 		return f.loss(f.peer())
 	case ambush:
 		return f.ambush()
+	case lies:
+		return f.lying()
 	case roughness:
 		return f.rough()
 	case resets:

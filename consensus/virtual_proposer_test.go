@@ -87,7 +87,11 @@ func (p *proposer) propose(o consensustest.Operation, hasty bool) consensustest.
 		now := time.Since(p.day.began)
 		switch {
 		case err == nil:
-			o.Outcome, o.Holder, o.Return = consensustest.Answered, string(reply), now
+			standing, err := consensustest.DecodeStanding(reply)
+			if err != nil {
+				p.day.offence("propose %s: %v", o.Command(), err)
+			}
+			o.Outcome, o.Reply, o.Return = consensustest.Answered, standing, now
 			return o
 		case !isOneOf(err, ErrNoLeader, ErrBusy, ErrClosed, ErrUnknownOutcome, errCrashed):
 			p.day.offence("propose %s: %v", o.Command(), err)
@@ -126,17 +130,21 @@ func (d *day) attempt(g *Group, machine *consensustest.Claims, o consensustest.O
 	switch {
 	case d.shape.mutant == answersFollowing && o.Look && !g.IsLeader(),
 		d.shape.mutant == answersLeading && o.Look && g.IsLeader():
-		return []byte(machine.Holder(o.Key)), nil
+		return machine.Standing(o.Key).Encode(), nil
 	case d.shape.mutant == answersEarly && g.IsLeader():
 		d.ending.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
 			defer cancel()
 			_, _ = g.Propose(ctx, o.Command())
 		})
-		if who := machine.Holder(o.Key); who != consensustest.Nobody || o.Look {
-			return []byte(who), nil
+		s := machine.Standing(o.Key)
+		if !o.Look {
+			s.Claims++
+			if s.Holder == consensustest.Nobody {
+				s.Holder = o.Who
+			}
 		}
-		return []byte(o.Who), nil
+		return s.Encode(), nil
 	}
 	return g.Propose(ctx, o.Command())
 }

@@ -25,6 +25,9 @@ const (
 	answersFollowing mutant = "a follower answers from its own state"
 	answersLeading   mutant = "a leader answers from its own state before it has what was committed before it"
 	losesSynced      mutant = "a disk loses an entry that it had fsync'ed"
+	believesLies     mutant = "whatever a leader answers is believed"
+	skipsApply       mutant = "one machine doesn't apply every command"
+	appliesTwice     mutant = "what is proposed again takes effect again"
 	emptyStore       mutant = "an empty store starts under the number of the one that was lost"
 )
 
@@ -50,13 +53,51 @@ func TestFaultedDaysOfFiveMachines(t *testing.T) { faultedDays(t, *daysFlag, sma
 func TestFaultedDaysOfTwentyFiveMachines(t *testing.T) { faultedDays(t, *largeFlag, large) }
 
 // playDay runs one day in a bubble of its own.
-func playDay(t *testing.T, seed uint64, s shape) *day {
-	var d *day
+func playDay(t *testing.T, seed uint64, s shape) (d *day) {
+	bubble := ""
+	defer func() {
+		if p := recover(); p != nil && !hungTransfer(p, bubble) {
+			panic(p)
+		}
+	}()
 	synctest.Test(t, func(*testing.T) {
+		bubble = bubbleOf(stacks(false))
 		d = newDay(seed, s)
 		d.run()
 	})
 	return d
+}
+
+// stacks are those of this goroutine, or of all.
+func stacks(all bool) string {
+	buf := make([]byte, 64<<20)
+	return string(buf[:runtime.Stack(buf, all)])
+}
+
+// bubbleOf reads the bubble's name out of the first line of a goroutine's stack, "" for none.
+func bubbleOf(stack string) string {
+	head, _, _ := strings.Cut(stack, "\n")
+	_, name, _ := strings.Cut(head, "synctest ")
+	return strings.TrimSuffix(name, "]:")
+}
+
+// hungTransfer says whether a bubble ended as it should, but for what Raft's issue 696 leaves: the two goroutines of a
+// transfer to a server whose replication has ended, which nothing outside Raft can end (DESIGN.md, leadership).
+func hungTransfer(p any, bubble string) bool {
+	if bubble == "" || !strings.Contains(fmt.Sprint(p), "main bubble goroutine has exited") {
+		return false
+	}
+	hung := 0
+	for g := range strings.SplitSeq(stacks(true), "\n\n") {
+		switch {
+		case bubbleOf(g) != bubble:
+		case strings.Contains(g, "raft.(*Raft).leadershipTransfer("), strings.Contains(g, "raft.(*Raft).leaderLoop.func2("):
+			hung++
+		default:
+			return false
+		}
+	}
+	return hung > 0
 }
 
 func faultedDays(t *testing.T, days int, shaped func(uint64) shape) {
@@ -102,6 +143,9 @@ func TestMutants(t *testing.T) {
 		answersEarly:     {[]faultKind{powerCut, isolation}, "acknowledged and is lost"},
 		answersFollowing: {[]faultKind{roughness, isolation}, "no order explains"},
 		answersLeading:   {[]faultKind{blackout, roughness}, "no order explains"},
+		believesLies:     {[]faultKind{lies, isolation}, "no order explains"},
+		skipsApply:       {[]faultKind{kill}, "replica"},
+		appliesTwice:     {[]faultKind{blinks, roughness}, "no order explains"},
 		losesSynced:      {[]faultKind{blackout}, "replica"},
 		emptyStore:       {[]faultKind{ambush}, "replica"},
 	} {

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Nobody is the reply to a Look at a key that has not been claimed.
+// Nobody holds a key that has not been claimed.
 const Nobody = "-"
 
 // Claim returns the command by which who claims a key: the first claim that is applied has the key for ever. Claim and Look
@@ -17,18 +17,42 @@ func Claim(key, who string) []byte { return fmt.Appendf(nil, "claim %s %s", key,
 // Look returns the command that asks who has a key.
 func Look(key, who string) []byte { return fmt.Appendf(nil, "look %s %s", key, who) }
 
-// Claims is a Machine whose commands are those of Claim and Look: insert if absent, the smallest machine on which two
-// proposers can disagree. Its reply is the one who has the key after the command, or Nobody. A command that is proposed
-// again changes nothing.
+// Standing is what a Claims knows of a key, and its reply to a command.
+type Standing struct {
+	Holder string // who has the key, or Nobody
+	// Claims is how many different claims have been applied: in the reply to a claim up to that one, which hears the same
+	// again when it is proposed again.
+	Claims int
+}
+
+// Encode is the reply's form.
+func (s Standing) Encode() []byte { return fmt.Appendf(nil, "%s %d", s.Holder, s.Claims) }
+
+// DecodeStanding reads what Encode writes.
+func DecodeStanding(in []byte) (s Standing, err error) {
+	if _, err = fmt.Sscanf(string(in), "%s %d", &s.Holder, &s.Claims); err != nil {
+		return Standing{}, fmt.Errorf("decode standing %.40q: %w", in, err)
+	}
+	return s, nil
+}
+
+// Claims is a Machine whose commands are those of Claim and Look: insert if absent, with a count, the smallest machine on
+// which two proposers can disagree and a command can be applied twice. A command that is proposed again changes nothing.
 type Claims struct {
 	*Machine
 
-	mu     sync.Mutex // guards what follows, and is held while Machine changes
-	holder map[string]string
+	mu      sync.Mutex // guards what follows, and is held while Machine changes
+	holder  map[string]string
+	count   map[string]int
+	ordinal map[string]int // of a claim, by its command
 }
 
 // NewClaims returns an empty one.
-func NewClaims() *Claims { return &Claims{Machine: NewMachine(), holder: map[string]string{}} }
+func NewClaims() *Claims {
+	c := &Claims{Machine: NewMachine()}
+	c.rebuildLocked()
+	return c
+}
 
 // Apply is part of consensus.StateMachine.
 func (c *Claims) Apply(first uint64, commands [][]byte) [][]byte {
@@ -37,36 +61,44 @@ func (c *Claims) Apply(first uint64, commands [][]byte) [][]byte {
 	replies := c.Machine.Apply(first, commands)
 	for i, command := range commands {
 		if replies[i] != nil { // not one that the machine holds already
-			replies[i] = []byte(c.takeLocked(string(command)))
+			replies[i] = c.takeLocked(string(command)).Encode()
 		}
 	}
 	return replies
 }
 
-// takeLocked returns who has a command's key once it is applied.
-func (c *Claims) takeLocked(command string) string {
+// takeLocked returns how a command's key stands once it is applied.
+func (c *Claims) takeLocked(command string) Standing {
 	words := strings.Split(command, " ")
 	if len(words) != 3 {
 		panic(fmt.Sprintf("consensustest: %q is neither a claim nor a look", command))
 	}
-	if c.holder[words[1]] == "" && words[0] == "claim" {
-		c.holder[words[1]] = words[2]
+	key, claims := words[1], words[0] == "claim"
+	if !claims {
+		return c.standingLocked(key)
 	}
-	return c.holderLocked(words[1])
+	if c.ordinal[command] == 0 || c.Defect == AppliesAgain {
+		c.count[key]++
+		c.ordinal[command] = c.count[key]
+	}
+	if c.holder[key] == "" {
+		c.holder[key] = words[2]
+	}
+	return Standing{c.holder[key], c.ordinal[command]}
 }
 
-func (c *Claims) holderLocked(key string) string {
+func (c *Claims) standingLocked(key string) Standing {
 	if who := c.holder[key]; who != "" {
-		return who
+		return Standing{who, c.count[key]}
 	}
-	return Nobody
+	return Standing{Holder: Nobody}
 }
 
-// Holder returns who has a key on this machine, or Nobody: a local read, which may be old.
-func (c *Claims) Holder(key string) string {
+// Standing returns how a key stands on this machine: a local read, which may be old.
+func (c *Claims) Standing(key string) Standing {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.holderLocked(key)
+	return c.standingLocked(key)
 }
 
 // Restore is part of consensus.StateMachine.
@@ -81,7 +113,7 @@ func (c *Claims) Restore(source io.Reader) error {
 }
 
 func (c *Claims) rebuildLocked() {
-	c.holder = map[string]string{}
+	c.holder, c.count, c.ordinal = map[string]string{}, map[string]int{}, map[string]int{}
 	for _, a := range c.Log() {
 		c.takeLocked(string(a.Command))
 	}

@@ -28,7 +28,7 @@ type Operation struct {
 	Key, Who     string
 	Look         bool
 	Outcome      Outcome
-	Holder       string        // the reply, if Answered
+	Reply        Standing      // if Answered
 	Call, Return time.Duration // since the beginning of the day; Return only if Answered
 }
 
@@ -45,7 +45,7 @@ func (o Operation) String() string {
 	if o.Outcome != Answered {
 		return fmt.Sprintf("%-40s from %-14s %s", what, o.Call, o.Outcome)
 	}
-	return fmt.Sprintf("%-40s from %-14s to %-14s: %s", what, o.Call, o.Return, o.Holder)
+	return fmt.Sprintf("%-40s from %-14s to %-14s: %s", what, o.Call, o.Return, o.Reply.Encode())
 }
 
 // History is the operations of one day. Any number of proposers add to it.
@@ -117,17 +117,19 @@ func told(operations []Operation) string {
 	return b.String()
 }
 
-// claimModel is one key: its state is who has it. An operation of unknown outcome never ends for the checker, so that it can
-// be put behind all others, where its effect is not seen.
+// claimModel is one key: its state is how it stands. An operation of unknown outcome never ends for the checker, so that it
+// can be put behind all others, where its effect is not seen.
 var claimModel = porcupine.Model{
-	Init: func() any { return Nobody },
+	Init: func() any { return Standing{Holder: Nobody} },
 	Step: func(state, input, _ any) (bool, any) {
-		o := input.(Operation)
-		after := state
-		if state == Nobody && !o.Look {
-			after = o.Who
+		o, after := input.(Operation), state.(Standing)
+		if !o.Look {
+			after.Claims++
+			if after.Holder == Nobody {
+				after.Holder = o.Who
+			}
 		}
-		return o.Outcome == Unknown || after == o.Holder, after
+		return o.Outcome == Unknown || after == o.Reply, after
 	},
 }
 

@@ -17,6 +17,8 @@ import (
 type Machine struct {
 	// Slow, when set before use, is how long each call of Apply takes.
 	Slow time.Duration
+	// Defect, when set before use, is what is wrong with it.
+	Defect Defect
 
 	mu        sync.Mutex
 	log       []Applied
@@ -26,6 +28,19 @@ type Machine struct {
 	given     int
 	snapshots int
 }
+
+// Defect is a way in which a machine can break its contract, for tests that must notice it.
+type Defect string
+
+// The defects.
+const (
+	// SkipsCommands: every skippedOf-th command is counted as applied and isn't.
+	SkipsCommands Defect = "skips commands"
+	// AppliesAgain: a command that is proposed again takes effect again.
+	AppliesAgain Defect = "applies again"
+)
+
+const skippedOf = 40
 
 // NewMachine returns an empty one.
 func NewMachine() *Machine { return &Machine{first: map[string]uint64{}} }
@@ -45,6 +60,10 @@ func (m *Machine) Apply(first uint64, commands [][]byte) [][]byte {
 			continue
 		}
 		m.applied = index
+		if m.Defect == SkipsCommands && index%skippedOf == 0 {
+			replies[i] = fmt.Append(nil, index)
+			continue
+		}
 		if m.first[string(c)] == 0 {
 			m.first[string(c)] = index
 			m.log = append(m.log, Applied{index, slices.Clone(c)})
@@ -99,7 +118,7 @@ func (m *Machine) clone() *Machine {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return &Machine{
-		Slow: m.Slow, log: slices.Clone(m.log), first: maps.Clone(m.first), applied: m.applied,
+		Slow: m.Slow, Defect: m.Defect, log: slices.Clone(m.log), first: maps.Clone(m.first), applied: m.applied,
 		restores: m.restores, given: m.given, snapshots: m.snapshots,
 	}
 }
