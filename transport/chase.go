@@ -80,7 +80,7 @@ func (h *Host) mesh() bool {
 // wanted says whether a connection with the member is to be sought. Host.mu is held.
 func (h *Host) wanted(m *member) bool {
 	return !h.closed && !m.retired &&
-		(m.waiting > 0 || !m.later && h.mesh() || !m.used.IsZero() && time.Since(m.used) < wantedFor)
+		(m.waiting > 0 || !m.later && (m.relay || h.mesh()) || !m.used.IsZero() && time.Since(m.used) < wantedFor)
 }
 
 // touch notes a use of the member, and says whether its links are asked often even when they carry nothing.
@@ -97,6 +97,7 @@ func (h *Host) pursue(m *member) {
 		return
 	}
 	m.chasing = true
+	m.sought = time.Now()
 	h.wg.Add(1)
 	go h.chase(m)
 }
@@ -155,7 +156,7 @@ func (h *Host) prospect(m *member) prospect {
 			return prospect{wait: jitter(wait)}
 		}
 	}
-	p := prospect{addrs: m.book.candidates(), failures: m.failures, patience: maxDial}
+	p := prospect{addrs: append(m.book.candidates(), h.circuits(m)...), failures: m.failures, patience: maxDial}
 	if m.rtt > 0 && m.failures%3 != 2 {
 		p.patience = min(max(minDial, 10*m.rtt), maxDial) // a handshake takes five round trips
 	}
@@ -167,7 +168,7 @@ func (h *Host) prospect(m *member) prospect {
 	return p
 }
 
-// attempt dials all of a member's addresses, QUIC a moment before TCP, and keeps the first that answers with the member's
+// attempt dials all of a member's addresses, QUIC a moment before TCP and both before relays, and keeps the first that answers with the member's
 // key.
 func (h *Host) attempt(m *member, p prospect) {
 	ctx, cancel := context.WithTimeout(h.ctx, p.patience)

@@ -60,6 +60,7 @@ type counters struct {
 	streams     atomic.Uint64
 	backlog     atomic.Uint64
 	floods      atomic.Uint64
+	circuits    atomic.Uint64
 
 	lastLog atomic.Int64 // Host.now of the last line on a stranger, 0 = never
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -25,6 +26,8 @@ type Host struct {
 	limits Limits
 	times  Times
 	log    *slog.Logger
+	relays bool      // Config.Relays names some
+	serves bool      // this machine is one of them
 	epoch  time.Time // the zero of now()
 
 	stack *stack // libp2p's parts
@@ -40,11 +43,12 @@ type Host struct {
 	members   map[peer.ID]*member
 	links     map[network.Conn]*link
 	listeners map[string]*listener
-	announce  []ma.Multiaddr // Config.Announce; meaningful if announced
-	announced bool           // false: what is bound is announced
-	record    []byte         // this machine's own sealed record
-	told      []ma.Multiaddr // the addresses in it
-	seq       uint64         // and its number
+	announce  []ma.Multiaddr          // Config.Announce; meaningful if announced
+	announced bool                    // false: what is bound is announced
+	services  map[protocol.ID]service // the protocols of libp2p's own parts
+	record    []byte                  // this machine's own sealed record
+	told      []ma.Multiaddr          // the addresses in it
+	seq       uint64                  // and its number
 }
 
 // member is what a Host knows of one other member. Host.mu guards its fields, but for the atomics.
@@ -57,10 +61,13 @@ type member struct {
 	wake     chan struct{} // ends the chase's pause; capacity 1
 	chasing  bool          // a goroutine runs chase for this member
 	waiting  int           // calls of Dial that wait for a link
+	sought   time.Time     // when the chase began; zero when it is over
 	used     time.Time     // when a stream was last opened, either way
 	dialled  time.Time     // when the last attempt to connect began
 	failures int           // attempts since the last connection that lasted
 	banned   time.Time     // refused until then, for flooding
+	relay    bool          // others are reached through it
+	sees     ma.Multiaddr  // where it says that it sees this machine; a relay's only
 	later    bool          // may come during the day, and has not been here yet: let in, not sought
 	retired  bool
 	lastErr  error         // of the last attempt to connect; nil after a success
@@ -91,6 +98,9 @@ func Start(cfg Config) (*Host, error) {
 	})
 	h.swarm.SetStreamHandler(h.accept)
 	h.refreshRecord()
+	if err := h.stack.openRelay(h); err != nil {
+		return nil, errors.Join(fmt.Errorf("start transport: %w", err), h.Close())
+	}
 	if len(listen) > 0 {
 		// Only now: whoever is accepted finds the handlers above in place.
 		if err := h.stack.listen(listen); err != nil {
@@ -130,6 +140,7 @@ func newHost(cfg Config) (*Host, error) {
 		members:   make(map[peer.ID]*member, len(cfg.Members)),
 		links:     make(map[network.Conn]*link),
 		listeners: make(map[string]*listener),
+		services:  make(map[protocol.ID]service),
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -154,7 +165,28 @@ func newHost(cfg Config) (*Host, error) {
 			return nil, fmt.Errorf("member %s: %w", listed.Peer, err)
 		}
 	}
-	return h, nil
+	return h, h.nameRelays(cfg.Relays)
+}
+
+// nameRelays marks the relays among the members.
+func (h *Host) nameRelays(names []string) error {
+	for _, name := range names {
+		id, err := peer.Decode(name)
+		if err != nil {
+			return fmt.Errorf("relay %q: %w", name, err)
+		}
+		m := h.members[id]
+		switch {
+		case id == h.id:
+			h.serves = true
+		case m == nil:
+			return fmt.Errorf("relay %s: %w", name, ErrNotMember)
+		default:
+			m.relay = true
+		}
+		h.relays = true
+	}
+	return nil
 }
 
 // now is the time since the Host began, in nanoseconds, monotonic.
@@ -289,8 +321,12 @@ func (m *member) rouse() {
 	}
 }
 
-// best returns the link for a new stream: the newest one that is ready, nil if none. Host.mu is held.
+// best returns the link for a new stream: the newest direct one that is ready, else a relayed one, nil if none. Host.mu
+// is held.
 func (m *member) best() *link {
+	if l := m.direct(); l != nil {
+		return l
+	}
 	for i := len(m.links) - 1; i >= 0; i-- {
 		if m.links[i].ready {
 			return m.links[i]

@@ -20,6 +20,7 @@ const (
 	framePing     = 2 // eight bytes that the answer repeats
 	framePong     = 3
 	frameRecord   = 4 // a member's sealed record: the sender's own, changed, or the answer to a where
+	frameSeen     = 6 // a multiaddr: where a relay sees whom it tells
 	frameWhere    = 5 // peer IDs, each after one byte of its length: the records of these members are wanted
 )
 
@@ -139,6 +140,12 @@ func (k *keepAlive) look() error {
 	if k.waiting && heard > k.asked {
 		k.waiting = false // the answer, or other bytes: an answer can wait behind bulk
 	}
+	if err := h.tellSeen(k.l); err != nil {
+		return err
+	}
+	if h.superseded(k.l) {
+		return errors.New("a direct connection is in use")
+	}
 	switch {
 	case k.waiting:
 		patience := h.times.PingTimeout
@@ -180,6 +187,8 @@ func (k *keepAlive) handle(kind byte, payload []byte) error {
 		k.due = now + k.interval()
 	case frameRecord:
 		return h.learnRecord(payload)
+	case frameSeen:
+		return h.learnSeen(k.l, payload)
 	case frameWhere:
 		return h.tell(k.l, payload)
 	}
@@ -202,6 +211,14 @@ func (h *Host) surplus(l *link) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.id < l.m.id && l.streams.Load() == 0 && l.m.best() != l
+}
+
+// superseded says whether a relayed link is to end, with its streams: a direct one has been there for a while.
+func (h *Host) superseded(l *link) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d := l.m.direct()
+	return l.relayed && d != nil && time.Since(d.since) > takeover
 }
 
 // setRTT notes a member's round trip.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // link is one connection with a member. Its goroutine, serve, owns the control stream's reading and the keep-alive's
@@ -20,6 +21,8 @@ type link struct {
 	m       *member
 	conn    network.Conn
 	quic    bool
+	relayed bool         // it goes through a relay
+	seen    ma.Multiaddr // what the member was told of its own address; serve's alone, at a relay
 	since   time.Time
 	control chan network.Stream // the control stream, on the side that was called; capacity 1
 	gone    chan struct{}       // closed when the connection has ended
@@ -48,6 +51,7 @@ func (h *Host) attach(c network.Conn) {
 	}
 	l := &link{
 		h: h, m: m, conn: c, quic: c.ConnState().Transport == "quic-v1", since: time.Now(),
+		relayed: relayed(c),
 		control: make(chan network.Stream, 1), gone: make(chan struct{}), ended: make(chan struct{}),
 	}
 	l.heard.Store(h.now())
@@ -135,12 +139,15 @@ func (l *link) converse() error {
 	l.greeted = true
 	l.wmu.Unlock()
 	l.h.settle(l)
+	if err := l.h.tellSeen(l); err != nil {
+		return fmt.Errorf("greet: %w", err)
+	}
 	return (&keepAlive{l: l, frames: frames, in: s, quota: quota{burst: 4 * framesPerSecond, perSecond: framesPerSecond}}).run()
 }
 
 // controlStream returns the connection's control stream, which its dialler opens.
 func (l *link) controlStream() (network.Stream, error) {
-	ctx, cancel := context.WithTimeout(l.h.ctx, greetTimeout)
+	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(l.h.ctx, "member"), greetTimeout)
 	defer cancel()
 	if l.conn.Stat().Direction == network.DirOutbound {
 		s, err := l.conn.NewStream(ctx)
@@ -192,9 +199,27 @@ func (h *Host) settle(l *link) {
 	l.m.lastErr = nil
 	l.m.signal()
 	others := l.m.links
+	if l.m.relay && !l.relayed {
+		for _, m := range h.members {
+			m.rouse() // there is a way now to those that were not reached
+		}
+	}
+	switch {
+	case l.relayed:
+		h.wg.Add(1)
+		go h.straighten(l)
+	case l.m.relay && !h.serves:
+		h.wg.Add(1)
+		go h.keepPlace(l)
+	}
+	took := time.Since(l.m.sought)
+	if l.m.sought.IsZero() {
+		took = 0
+	}
+	l.m.sought = time.Time{}
 	h.mu.Unlock()
 	h.log.Info("member connected", "peer", l.m.name, "addr", l.conn.RemoteMultiaddr().String(),
-		"dialled", l.conn.Stat().Direction == network.DirOutbound)
+		"dialled", l.conn.Stat().Direction == network.DirOutbound, "relayed", l.relayed, "sought", took.Round(time.Millisecond))
 	for _, other := range others {
 		// A second connection often means that the other side has lost the first: ask it at once.
 		if other != l {

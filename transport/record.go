@@ -29,8 +29,13 @@ func (h *Host) Addrs() []string {
 // only where there is nothing else.
 func (h *Host) boundAddrs() []ma.Multiaddr {
 	var bound []ma.Multiaddr
+	// The swarm lists them in no order, and another order is no change.
+	listening := slices.SortedFunc(slices.Values(h.swarm.ListenAddresses()), ma.Multiaddr.Compare)
 	var ips []net.IP
-	for _, a := range h.swarm.ListenAddresses() {
+	for _, a := range listening {
+		if !dialable(a) {
+			continue // circuits: each member makes those by itself
+		}
 		if !manet.IsIPUnspecified(a) {
 			bound = append(bound, a)
 			continue
@@ -101,9 +106,9 @@ func (h *Host) refreshRecord() bool {
 	bound := h.boundAddrs()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	addrs := bound
-	if h.announced {
-		addrs = h.announce
+	addrs := h.announce
+	if !h.announced {
+		addrs = append(h.outerOf(bound), bound...) // the one that others can call comes first
 	}
 	addrs = addrs[:min(len(addrs), maxAddrs)]
 	if h.record != nil && slices.EqualFunc(addrs, h.told, ma.Multiaddr.Equal) {

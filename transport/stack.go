@@ -24,6 +24,8 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -45,6 +47,8 @@ type stack struct {
 	peers     peerstore.Peerstore
 	resources network.ResourceManager
 	quic      *quicreuse.ConnManager
+	punch     *holepunch.Service // nil without relays
+	relay     *relay.Relay       // nil at a machine that is none
 }
 
 // quietLibrary drops libp2p's own log, which repeats what this package reports: it would be lines of JSON on a person's
@@ -107,7 +111,10 @@ func (s *stack) addTCP(h *Host) error {
 	if err != nil {
 		return fmt.Errorf("open TCP: %w", err)
 	}
-	return s.add(t)
+	if err := s.add(t); err != nil {
+		return err
+	}
+	return s.addRelays(h, up)
 }
 
 func (s *stack) add(t libp2ptransport.Transport) error {
@@ -183,6 +190,12 @@ func (s *stack) listen(addrs []ma.Multiaddr) error {
 // close ends the stack, in the reverse order of its making, from wherever that stopped.
 func (s *stack) close() error {
 	var errs []error
+	if s.punch != nil {
+		errs = append(errs, s.punch.Close())
+	}
+	if s.relay != nil {
+		errs = append(errs, s.relay.Close())
+	}
 	if s.swarm != nil {
 		errs = append(errs, s.swarm.Close())
 	}

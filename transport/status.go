@@ -10,6 +10,7 @@ import (
 type PeerStatus struct {
 	Peer      string
 	Connected bool
+	Relayed   bool          // the connection goes through a relay
 	Since     time.Time     // of the newest connection; zero if none
 	Links     int           // connections, those in their greeting included
 	Streams   int           // streams open, both ways
@@ -28,6 +29,7 @@ type Refusals struct {
 	Streams     uint64 // members' streams beyond their limits
 	Backlog     uint64 // members' streams that no Accept took in time
 	Floods      uint64 // members disconnected for a while because of their streams
+	Circuits    uint64 // places and circuits asked of this relay that are not for two members
 }
 
 // Connected returns the peer IDs of the members that are connected, sorted.
@@ -58,7 +60,7 @@ func (h *Host) Status() []PeerStatus {
 			s.Streams += int(l.streams.Load())
 		}
 		if l := m.best(); l != nil {
-			s.Connected, s.Since = true, l.since
+			s.Connected, s.Relayed, s.Since = true, l.relayed, l.since
 		}
 		if m.lastErr != nil {
 			s.LastError = m.lastErr.Error()
@@ -78,5 +80,6 @@ func (h *Host) Refused() Refusals {
 		Streams:     h.refused.streams.Load(),
 		Backlog:     h.refused.backlog.Load(),
 		Floods:      h.refused.floods.Load(),
+		Circuits:    h.refused.circuits.Load(),
 	}
 }

@@ -86,7 +86,7 @@ func (l *link) open(ctx context.Context, name string) (net.Conn, error) {
 	if len(name) == 0 || len(name) > maxProtocolID {
 		return nil, fmt.Errorf("protocol name of %d bytes, want 1 to %d", len(name), maxProtocolID)
 	}
-	s, err := l.conn.NewStream(ctx)
+	s, err := l.conn.NewStream(network.WithAllowLimitedConn(ctx, "member"))
 	if err != nil {
 		return nil, fmt.Errorf("open stream: %w", err)
 	}
@@ -268,9 +268,23 @@ func (h *Host) receive(s network.Stream) error {
 	if name == controlProtocol {
 		return l.receiveControl(s)
 	}
+	serve, err := h.serviceFor(l, s)
+	if err != nil {
+		return err
+	}
 	h.mu.Lock()
 	ln := h.listeners[string(name)]
 	h.mu.Unlock()
+	if serve != nil {
+		if _, err := s.Write(proposal(name)); err != nil {
+			return err
+		}
+		if err := s.SetDeadline(time.Time{}); err != nil {
+			return err
+		}
+		serve(s)
+		return nil
+	}
 	if ln == nil {
 		// The refusal arrives before the reset behind it.
 		if _, err := s.Write(refusal()); err != nil {

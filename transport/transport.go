@@ -68,10 +68,14 @@ type Config struct {
 	// know only the addresses of their own lists.
 	Announce []string
 	Members  []Member // the membership; the machine itself may be among them
-	MDNS     bool     // look for members on the local network, and be found there
-	Limits   Limits
-	Times    Times
-	Logger   *slog.Logger // nil = nothing is logged
+	// Relays are the members, by peer ID, through which others are reached that can't be called: those with an address
+	// that everybody can call. Every machine has the same list; one that is on it relays for the members, and for
+	// nobody else. A peer ID that is not a member's is an error. Empty = no relaying at all.
+	Relays []string
+	MDNS   bool // look for members on the local network, and be found there
+	Limits Limits
+	Times  Times
+	Logger *slog.Logger // nil = nothing is logged
 }
 
 // Times are the paces of the keep-alive. Zero fields take their defaults.
