@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -16,10 +17,12 @@ import (
 	"pointage/node/anchor"
 )
 
-// anchors keeps every cosigned checkpoint that this machine received, in
+// anchors keeps every cosigned checkpoint of an epoch that this machine received, in
 // <data>/anchors/<number>, oldest first; each also becomes a statement.
 type anchors struct {
 	dir    string
+	group  *ledger.Group
+	epoch  uint8
 	notary *notary
 	record func(context.Context, ledger.Body) error
 	// open says whether the principal's own bureau is open: after its closing an
@@ -34,8 +37,10 @@ type anchors struct {
 	lastTime time.Time
 }
 
-// openAnchors reads what is there; a gap or a stranger's file is an error.
-func openAnchors(dir string, n *notary) (*anchors, error) {
+// openAnchors reads what is there; a gap or a stranger's file is an error. What it gives can't
+// keep more before it has a notary.
+func openAnchors(data string, g *ledger.Group, epoch uint8) (*anchors, error) {
+	dir := anchorsDir(data, epoch)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make %s: %w", dir, err)
 	}
@@ -49,15 +54,14 @@ func openAnchors(dir string, n *notary) (*anchors, error) {
 			return nil, fmt.Errorf("%s: the anchors before it are missing: copy them from the deputy, or set it aside", f)
 		}
 	}
-	a := &anchors{dir: dir, notary: n, count: len(files)}
+	a := &anchors{dir: dir, group: g, epoch: epoch, count: len(files)}
 	if len(files) == 0 {
 		return a, nil
 	}
 	if a.last, err = os.ReadFile(files[len(files)-1]); err != nil {
 		return nil, fmt.Errorf("read the last anchor: %w", err)
 	}
-	log := ledger.LogKey(n.group.Origin(n.epoch), n.group.LogKey)
-	c, sigs, err := ledger.OpenCheckpoint(a.last, log, n.group.Cosigners())
+	c, sigs, err := ledger.OpenCheckpoint(a.last, ledger.LogKey(g.Origin(epoch), g.LogKey), g.Cosigners())
 	if err != nil || len(sigs) == 0 {
 		return nil, fmt.Errorf("%s is not an anchored checkpoint: set it aside", files[len(files)-1])
 	}
@@ -93,14 +97,13 @@ func (a *anchors) Keep(ctx context.Context, x anchor.Anchored) error {
 }
 
 func (a *anchors) statement(note []byte, c ledger.Checkpoint) (ledger.Body, error) {
-	g := a.notary.group
-	_, sigs, err := ledger.OpenCheckpoint(note, ledger.LogKey(g.Origin(a.notary.epoch), g.LogKey), g.Cosigners())
+	_, sigs, err := ledger.OpenCheckpoint(note, ledger.LogKey(a.group.Origin(a.epoch), a.group.LogKey), a.group.Cosigners())
 	if err != nil || len(sigs) == 0 {
 		return nil, fmt.Errorf("read back an anchored checkpoint: %w", err)
 	}
 	s := sigs[len(sigs)-1]
 	return &ledger.Anchored{
-		Epoch: a.notary.epoch, Size: c.Size, Root: c.Root, Witness: s.KeyHash, Cosigned: s.Seconds, Signature: s.Signature,
+		Epoch: a.epoch, Size: c.Size, Root: c.Root, Witness: s.KeyHash, Cosigned: s.Seconds, Signature: s.Signature,
 	}, nil
 }
 
@@ -130,8 +133,8 @@ func (a *anchors) newest() ([]byte, uint64) {
 // and anchor.
 func (n *Node) startNotary(Options) (err error) {
 	nt := &notary{
-		group: n.prepared.Group, self: n.cfg.Bureau, store: n.store, journal: n.journal, peers: n.peers, log: n.log,
-		cosigner: n.secrets.Cosigner, leads: n.group.IsLeader,
+		group: n.prepared.Group, self: n.cfg.Bureau, store: n.store, journal: n.journal, peers: n.peers, logger: n.log, clock: n.clock,
+		cosigner: n.secrets.Cosigner, leads: func() bool { return n.group.Load().IsLeader() },
 	}
 	if n.keys.Log != nil {
 		nt.logKey = logKey(*n.keys.Log)
@@ -140,54 +143,85 @@ func (n *Node) startNotary(Options) (err error) {
 	if n.cosigns, err = serve(n.host, protocolCosign, nt.cosign); err != nil || nt.logKey == nil {
 		return err
 	}
-	if err := n.openAnchors(); err != nil {
+	return n.startAnchoring()
+}
+
+// anchoring is the present epoch's anchors, and who adds to them.
+type anchoring struct {
+	*anchor.Anchorer
+	kept *anchors
+	stop context.CancelFunc
+	work sync.WaitGroup
+}
+
+// startAnchoring takes up the present epoch's anchors.
+func (n *Node) startAnchoring() error {
+	kept, err := n.openAnchors(n.store.Head().Epoch)
+	if err != nil {
 		return err
 	}
-	n.anchors.record, n.anchors.open = n.book.Record, func() bool { return n.book.Status().Open }
-	n.anchorer = anchor.NewAnchorer(anchor.Settings{
-		Client: n.witness, Source: nt, Prover: nt, Sink: n.anchors, Logger: n.log, Now: time.Now, Random: rand.Float64,
-		LastSize: n.anchors.lastSize, LastTime: n.anchors.lastTime,
+	kept.notary, kept.record, kept.open = n.notary, n.book.Record, func() bool { return n.book.Status().Open }
+	ctx, stop := context.WithCancel(context.Background())
+	a := &anchoring{kept: kept, stop: stop, Anchorer: anchor.NewAnchorer(anchor.Settings{
+		Client: n.witness, Source: n.notary, Prover: n.notary, Sink: kept, Logger: n.log, Now: time.Now, Random: rand.Float64,
+		LastSize: kept.lastSize, LastTime: kept.lastTime,
 		Interval: time.Duration(n.cfg.CheckpointEvery), MaxBackoff: maxAnchorBackoff,
-	})
+	})}
+	a.work.Go(func() { a.Run(ctx) })
+	a.work.Go(func() { a.keepAwake(ctx, time.Duration(n.cfg.CheckpointEvery)) })
+	n.anchoring.Store(a)
 	return nil
 }
 
-// anchorsDir is where the anchors are kept in the data directory.
-const anchorsDir = "anchors"
-
-// openAnchors opens the anchors. Those that are damaged are set aside whole: electors don't
-// wait for somebody who looks at them, and the next anchor covers all before it.
-func (n *Node) openAnchors() (err error) {
-	dir := filepath.Join(n.cfg.Data, anchorsDir)
-	if n.anchors, err = openAnchors(dir, n.notary); err == nil {
-		return nil
-	}
-	aside, merr := os.MkdirTemp(n.cfg.Data, anchorsDir+"-damaged-*")
-	if merr == nil {
-		merr = os.Rename(dir, filepath.Join(aside, anchorsDir))
-	}
-	if merr != nil {
-		return errors.Join(err, merr)
-	}
-	n.log.Error("the anchors that were kept can't be read and are set aside", "aside", aside, "err", err)
-	n.anchors, err = openAnchors(dir, n.notary)
-	return err
+// Close ends the anchoring and waits for it.
+func (a *anchoring) Close() {
+	a.stop()
+	a.work.Wait()
 }
 
-// maxAnchorBackoff bounds the wait after a failure: a witness that is back is used
-// again soon.
-const maxAnchorBackoff = 15 * time.Second
-
-// wakeAnchorer has the anchorer look for a newer checkpoint at its pace.
-func (n *Node) wakeAnchorer(ctx context.Context) {
-	t := time.NewTicker(time.Duration(n.cfg.CheckpointEvery))
+// keepAwake has the anchorer look for a newer checkpoint at its pace.
+func (a *anchoring) keepAwake(ctx context.Context, every time.Duration) {
+	t := time.NewTicker(every)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			n.anchorer.Wake()
+			a.Wake()
 		}
 	}
 }
+
+// anchorsDir is where an epoch's anchors are kept in the data directory.
+func anchorsDir(data string, epoch uint8) string {
+	if epoch == 0 {
+		return filepath.Join(data, "anchors")
+	}
+	return filepath.Join(data, fmt.Sprintf("anchors-%d", epoch))
+}
+
+// openAnchors opens the anchors. Those that are damaged are set aside whole: electors don't
+// wait for somebody who looks at them, and the next anchor covers all before it.
+func (n *Node) openAnchors(epoch uint8) (*anchors, error) {
+	a, err := openAnchors(n.cfg.Data, n.prepared.Group, epoch)
+	if err == nil {
+		return a, nil
+	}
+	dir := anchorsDir(n.cfg.Data, epoch)
+	aside, merr := os.MkdirTemp(n.cfg.Data, "anchors-damaged-*")
+	if merr == nil {
+		merr = os.Rename(dir, filepath.Join(aside, filepath.Base(dir)))
+	}
+	if merr != nil {
+		return nil, errors.Join(err, merr)
+	}
+	n.log.Error("the anchors that were kept can't be read and are set aside", "aside", aside, "err", err)
+	return openAnchors(n.cfg.Data, n.prepared.Group, epoch)
+}
+
+// maxAnchorBackoff bounds the wait after a failure: a witness that is back is used
+// again soon.
+const maxAnchorBackoff = 15 * time.Second
+
+func logKey(seed [32]byte) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(seed[:]) }

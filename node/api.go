@@ -16,14 +16,13 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"pointage/ledger"
 	"pointage/ledger/rights"
+	"pointage/node/machine"
 	"pointage/node/pollbook"
 )
 
@@ -38,6 +37,10 @@ const (
 	// actTimeout bounds one act of the desk, writeTimeout the writing of its answer.
 	actTimeout   = 15 * time.Second
 	writeTimeout = 5 * time.Second
+	// amendTimeout and epochTimeout bound acts for which keys are unlocked, and a ledger is made again.
+	amendTimeout, epochTimeout = time.Minute, 5 * time.Minute
+	// reportTimeout bounds the reading of the whole ledger.
+	reportTimeout = 5 * time.Minute
 	// TokenFile holds the secret that acts through the interface need; it is new at
 	// every start and only its owner can read it.
 	TokenFile = "api-token"
@@ -58,7 +61,7 @@ type api struct {
 // listenAPI takes the interface's address; nobody is answered before serveAPI.
 func (n *Node) listenAPI(Options) error {
 	l, err := net.Listen("tcp", n.cfg.API)
-	if errors.Is(err, syscall.EADDRINUSE) {
+	if machine.IsTaken(err) {
 		return fmt.Errorf("the interface's address %s is taken: stop what uses it or change \"api\"", n.cfg.API)
 	}
 	if err != nil {
@@ -119,9 +122,7 @@ func (a *api) Close() error {
 
 func (a *api) routes() http.Handler {
 	m := http.NewServeMux()
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collector{a.node})
-	m.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	m.Handle("GET /metrics", promhttp.HandlerFor(a.node.metrics(), promhttp.HandlerOpts{}))
 	m.HandleFunc("GET /health", a.health)
 	m.HandleFunc("GET /status", a.guarded(a.status))
 	m.HandleFunc("POST /open", a.guarded(declares(a.node.Open)))
@@ -130,11 +131,32 @@ func (a *api) routes() http.Handler {
 	m.HandleFunc("POST /proxies", a.guarded(a.checkInProxy))
 	m.HandleFunc("POST /undo", a.guarded(a.undo))
 	m.HandleFunc("POST /annulments", a.guarded(a.annul))
+	m.HandleFunc("GET /report", a.within(reportTimeout, a.report))
+	m.HandleFunc("GET /minutes", a.within(reportTimeout, a.minutes))
+	m.HandleFunc("POST /minutes", a.within(reportTimeout, a.recordMinutes))
+	m.HandleFunc("GET /lists/absent-electors", a.within(reportTimeout, document("absent-electors", a.node.AbsentElectors)))
+	m.HandleFunc("GET /lists/absent-members", a.within(reportTimeout, document("absent-members", a.node.AbsentMembers)))
+	m.HandleFunc("GET /lists/paper", a.within(reportTimeout, document("paper-list", a.node.PaperList)))
 	m.HandleFunc("POST /export", a.guarded(a.export))
 	m.HandleFunc("POST /media", a.guarded(a.replaceMedium))
 	m.HandleFunc("POST /imports", a.within(importTimeout, oldMedia(a.node.Import)))
+	m.HandleFunc("POST /amendments", a.within(amendTimeout, a.amend))
+	m.HandleFunc("GET /epochs/next", a.guarded(func(r *http.Request) (any, error) { return a.node.NextEpoch(r.Context()) }))
+	m.HandleFunc("POST /epochs", a.within(epochTimeout, a.beginEpoch))
 	m.HandleFunc("POST /settlements", a.within(importTimeout, oldMedia(a.node.Settle)))
+	a.actRoutes(m)
 	return a.bounded(m)
+}
+
+// actRoutes are the table's acts that move no right, and what is read of them.
+func (a *api) actRoutes(m *http.ServeMux) {
+	for route, act := range map[string]func(*http.Request) (any, error){
+		"GET /attendance": a.attendance, "POST /attendance": a.recordAttendance, "POST /replacements": a.replace, "POST /accounts": a.recordAccount,
+		"GET /counts": a.counts, "POST /counts": a.recordCount, "GET /flow": a.flow, "POST /queue": a.reportQueue,
+		"GET /messages": a.messages, "POST /messages": a.sendMessage, "GET /dashboard": a.dashboard, "POST /custody": a.recordCustody,
+	} {
+		m.HandleFunc(route, a.guarded(act))
+	}
 }
 
 // declares is an act that takes an empty object.
@@ -168,6 +190,10 @@ func (a *api) bounded(next http.Handler) http.Handler {
 			defer func() { <-a.slots }()
 		default:
 			http.Error(w, "too many requests at a time", http.StatusServiceUnavailable)
+			return
+		}
+		if r.ContentLength > maxRequest {
+			writeJSON(w, http.StatusRequestEntityTooLarge, problem{errTooLong.Error()})
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
@@ -217,6 +243,10 @@ func (a *api) within(timeout time.Duration, act func(*http.Request) (any, error)
 		case err != nil:
 			writeJSON(w, http.StatusServiceUnavailable, problem{inLine(err).Error()})
 		default:
+			if f, ok := out.(file); ok {
+				writeFileAnswer(w, f)
+				return
+			}
 			writeJSON(w, http.StatusOK, out)
 		}
 	}
@@ -274,6 +304,24 @@ func (a *api) replaceMedium(r *http.Request) (any, error) {
 	return struct{}{}, a.node.ReplaceMedium(r.Context(), *in.Replace)
 }
 
+func (a *api) amend(r *http.Request) (any, error) {
+	var in Amendment
+	if err := readJSON(r, &in); err != nil {
+		return nil, err
+	}
+	return a.node.Amend(r.Context(), in)
+}
+
+func (a *api) beginEpoch(r *http.Request) (any, error) {
+	var in struct {
+		Signers []Signing `json:"signers"`
+	}
+	if err := readJSON(r, &in); err != nil {
+		return nil, err
+	}
+	return a.node.BeginEpoch(r.Context(), in.Signers)
+}
+
 // oldMedia is an act on media that another machine wrote.
 func oldMedia(act func(context.Context, OldMedia) (*Imported, error)) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
@@ -300,6 +348,9 @@ func (a *api) undo(r *http.Request) (any, error) {
 	}
 	if err := readJSON(r, &in); err != nil {
 		return nil, err
+	}
+	if in.Reason == rights.VoidedByGroup {
+		return nil, badRequest(`"reason" 1 is the group's own: give 2 or more`)
 	}
 	out, err := a.node.act(in.Identification, func(e ledger.ElectorToken, _ rights.Ask) (pollbook.Receipt, error) {
 		return a.node.book.Undo(r.Context(), e, in.Reason)

@@ -215,7 +215,7 @@ func TestABodyOfTenMegabytesIsRefusedUnread(t *testing.T) {
 	t.Parallel()
 	_, b := alone(t)
 	addr, secret := b.node.API()
-	for _, first := range []string{`{"by":"`, `{}`} {
+	for _, first := range []string{`{"by":"`, `{}`, `{"no":1`, `rubbish`} {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)

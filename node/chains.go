@@ -20,11 +20,11 @@ func (n *Node) startHeads(Options) error {
 		Sign: func(at ledger.ChainHead) *ledger.Word {
 			return ledger.SignApplied(n.secrets.Device, n.prepared.Group, self, at)
 		},
-		Learned: n.learned, Record: n.book.Record, Relay: n.relay,
+		Learned: n.learned, Record: n.book.Record, Relay: n.relay, Again: n.book.Again,
 	})
 	n.heads.Store(h)
 	for protocol, answer := range map[string]func([]byte) []byte{
-		protocolHeads: h.AnswerHeads, protocolChain: h.AnswerChain, protocolApplied: h.AnswerApplied,
+		protocolHeads: h.AnswerHeads, protocolChain: h.AnswerChain, protocolApplied: h.AnswerApplied, protocolClock: n.answerClock,
 	} {
 		a, err := serve(n.host, protocol, func(_ string, q []byte) []byte { return answer(q) })
 		if err != nil {
@@ -44,13 +44,13 @@ func (n *Node) learned(b *ledger.Batch) {
 
 // relay proposes another author's batch, where this machine leads.
 func (n *Node) relay(ctx context.Context, b *ledger.Batch) bool {
-	if !n.group.IsLeader() {
+	if !n.group.Load().IsLeader() {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, relayTimeout)
 	defer cancel()
 	// Without an answer it is proposed again at the next turn.
-	_, err := n.group.Propose(ctx, b.Encode())
+	_, err := n.group.Load().Propose(ctx, b.Encode())
 	return err == nil
 }
 

@@ -27,7 +27,7 @@ import (
 
 const (
 	// patience bounds every wait of a test.
-	patience = 30 * time.Second
+	patience = 4 * time.Minute
 	// town is the commune that the tests play, of three bureaux; nextTown is another one of the
 	// same election.
 	town, nextTown ledger.Commune = 21014, 21001
@@ -157,6 +157,12 @@ func (r *record) String() string {
 func newCommune(t *testing.T, change func(*Config)) *commune {
 	t.Helper()
 	dir, skey := anElection(t, "one")
+	return newCommuneOf(t, dir, skey, change)
+}
+
+// newCommuneOf is newCommune for another election of the same town.
+func newCommuneOf(t *testing.T, dir, skey string, change func(*Config)) *commune {
+	t.Helper()
 	c := &commune{t: t, election: dir, dir: t.TempDir(), bureaux: map[ledger.BureauNumber]*bureau{}}
 	c.witness = newWitness(t, dir, skey)
 	listen := map[ledger.BureauNumber]string{}

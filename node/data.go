@@ -6,12 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"pointage/ledger"
+	"pointage/node/machine"
 )
 
 // dataVersion is the version of the data directory's layout.
@@ -28,7 +28,7 @@ const (
 // that taking it writes nothing; it goes with the process, also at kill -9.
 type locked struct {
 	mu   sync.Mutex
-	dirs []*os.File
+	dirs []*machine.Lock
 	// made is a data directory that was not there before; Close takes it away again unless
 	// something was written in it.
 	made string
@@ -40,35 +40,21 @@ func (l *locked) lock(dirs ...string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, dir := range dirs {
-		f, err := os.Open(dir)
-		if errors.Is(err, fs.ErrNotExist) || dir == "" {
+		if dir == "" || slices.ContainsFunc(l.dirs, func(had *machine.Lock) bool { return had.Is(dir) }) {
 			continue
 		}
-		if err != nil {
-			return fmt.Errorf("lock %s: %w", dir, err)
-		}
-		if l.has(f) {
-			f.Close()
-			continue
-		}
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			f.Close()
+		had, err := machine.Hold(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, machine.ErrHeld):
 			return fmt.Errorf("%s is in use: another pointage runs this bureau; stop it first", dir)
+		case err != nil:
+			return fmt.Errorf("lock %s: %w", dir, err)
+		default:
+			l.dirs = append(l.dirs, had)
 		}
-		l.dirs = append(l.dirs, f)
 	}
 	return nil
-}
-
-// has says whether a directory is locked here already, by the same name or another.
-func (l *locked) has(f *os.File) bool {
-	st, err := f.Stat()
-	for _, d := range l.dirs {
-		if was, werr := d.Stat(); err == nil && werr == nil && os.SameFile(was, st) {
-			return true
-		}
-	}
-	return false
 }
 
 // Close gives the directories back.
@@ -97,19 +83,8 @@ func (l *locked) lockData(dir, owner string) error {
 	if err := l.lock(dir); err != nil {
 		return err
 	}
-	v, err := readLine(filepath.Join(dir, versionFile))
-	if err != nil {
-		return fmt.Errorf("read data version: %w", err)
-	}
-	if v != "" && v != dataVersion {
-		return fmt.Errorf("%s says version %q, this program knows %s: use the program that wrote it", filepath.Join(dir, versionFile), v, dataVersion)
-	}
-	was, err := readLine(filepath.Join(dir, ownerFile))
-	if err != nil {
-		return fmt.Errorf("read the data's owner: %w", err)
-	}
-	if was != "" && was != owner {
-		return fmt.Errorf("%s is the data of another bureau or election: use this bureau's own directory, or a new one", dir)
+	if err := ownData(dir, owner); err != nil {
+		return InputError{err}
 	}
 	return nil
 }
@@ -164,9 +139,5 @@ func writeFile(name string, b []byte, mode os.FileMode) error {
 }
 
 func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return machine.SyncDir(dir)
 }

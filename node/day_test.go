@@ -221,7 +221,7 @@ func exportVerifies(t *testing.T, c *commune) {
 func oneHistory(t *testing.T, c *commune) {
 	g, s := c.prepared().Group, c.bureaux[3].node.store
 	for _, n := range []ledger.BureauNumber{1, 2} {
-		notes, err := c.bureaux[n].node.anchors.all()
+		notes, err := c.bureaux[n].node.anchoring.Load().kept.all()
 		if err != nil || len(notes) == 0 {
 			t.Fatalf("bureau %d: %d anchors, %v", n, len(notes), err)
 		}

@@ -18,6 +18,8 @@ type Identification struct {
 	Number string `json:"number"`
 	// Attester is the code of the member who acts.
 	Attester uint16 `json:"attester"`
+	// ChipNotProven: the elector is named by a card whose chip could not prove to be the one that was issued.
+	ChipNotProven bool `json:"chip_not_proven,omitempty"`
 	// Provisional is the president's reason, 1 to 255, to admit although the right can't be had:
 	// only where the policy provides for it, or at a machine that took the place of a lost one.
 	Provisional uint8 `json:"provisional,omitempty"`
@@ -25,33 +27,38 @@ type Identification struct {
 
 // find is the elector's token, or a refusal.
 func (n *Node) find(id Identification) (e ledger.ElectorToken, how rights.Ask, ok bool, err error) {
-	how = rights.Ask{Attester: id.Attester}
-	var i int
-	switch id.By {
-	case "card", "national":
-		how.Means = ledger.ByNationalNumber
-		if id.By == "card" {
-			how.Means = ledger.ByCard
-		}
-		number, err := ledger.ParseNationalNumber(id.Number)
-		if err != nil {
-			return e, how, false, badRequest(err.Error())
-		}
-		i, ok = n.register.FindNationalNumber(number)
-	case "convocation":
-		how.Means = ledger.ByConvocationNumber
-		number, err := ledger.ParseConvocationNumber(id.Number, n.register.Method())
-		if err != nil {
-			return e, how, false, badRequest(err.Error())
-		}
-		i, ok = n.register.FindConvocationNumber(number)
-	default:
-		return e, how, false, badRequest(`"by" must be card, convocation or national`)
+	how = rights.Ask{Attester: id.Attester, Means: meansOf[id.By]}
+	if id.ChipNotProven && how.Means != ledger.ByCard {
+		return e, how, false, badRequest(`"chip_not_proven" is said of a card`)
 	}
-	if !ok {
-		return e, how, false, nil
+	i, ok, err := n.elector(id)
+	if err != nil || !ok {
+		return e, how, false, err
 	}
 	return n.register.Token(i), how, true, nil
+}
+
+var meansOf = map[string]ledger.Means{"card": ledger.ByCard, "national": ledger.ByNationalNumber, "convocation": ledger.ByConvocationNumber}
+
+// elector is the place in the register of who is named; an error says what is wrong with the form.
+func (n *Node) elector(id Identification) (i int, found bool, err error) {
+	switch id.By {
+	case "card", "national":
+		number, err := ledger.ParseNationalNumber(id.Number)
+		if err != nil {
+			return 0, false, badRequest(err.Error())
+		}
+		i, found = n.register.FindNationalNumber(number)
+	case "convocation":
+		number, err := ledger.ParseConvocationNumber(id.Number, n.register.Method())
+		if err != nil {
+			return 0, false, badRequest(err.Error())
+		}
+		i, found = n.register.FindConvocationNumber(number)
+	default:
+		return 0, false, badRequest(`"by" must be card, convocation or national`)
+	}
+	return i, found, nil
 }
 
 // Answer is a receipt as JSON.
@@ -85,7 +92,10 @@ func answerOf(r pollbook.Receipt) Answer {
 func (n *Node) CheckIn(ctx context.Context, id Identification) (Answer, error) {
 	when := ""
 	r, err := n.act(id, func(e ledger.ElectorToken, how rights.Ask) (pollbook.Receipt, error) {
-		r, err := n.book.CheckIn(ctx, e, how, id.Provisional)
+		r, err := n.checkIn(ctx, e, how, id.Provisional)
+		if err == nil && id.ChipNotProven {
+			err = n.chipNotProven(ctx, r, e)
+		}
 		if err == nil && r.Refusal == ledger.AlreadyAdmitted {
 			when = n.usedWhen(ledger.Right{Elector: e, Kind: ledger.Admit}, r.At)
 		}
@@ -114,8 +124,7 @@ func (n *Node) usedWhen(x ledger.Right, at ledger.BureauNumber) string {
 
 // statement is the one that a live admission is.
 func (n *Node) statement(a ledger.LiveAdmission) (s ledger.Statement, err error) {
-	_, position := ledger.SplitReference(a.Position)
-	raw, err := n.store.Entry(position)
+	raw, err := n.store.Entry(a.Position)
 	if err != nil {
 		return s, err
 	}
@@ -129,7 +138,7 @@ func (n *Node) statement(a ledger.LiveAdmission) (s ledger.Statement, err error)
 	}
 	i := a.ID.Sequence - b.Header.First
 	if i >= uint64(len(b.Statements)) {
-		return s, fmt.Errorf("entry %d has no statement %d", position, a.ID.Sequence)
+		return s, fmt.Errorf("%s has no statement %d", ledger.EntryName(a.Position), a.ID.Sequence)
 	}
 	return b.Statements[i], nil
 }
@@ -137,11 +146,16 @@ func (n *Node) statement(a ledger.LiveAdmission) (s ledger.Statement, err error)
 // act finds an elector and does what the desk asks for him. Once the journal has stopped
 // nothing can be done here, and the desk hears why and what to do.
 func (n *Node) act(id Identification, what func(ledger.ElectorToken, rights.Ask) (pollbook.Receipt, error)) (pollbook.Receipt, error) {
+	return n.actOn(func() (ledger.ElectorToken, rights.Ask, bool, error) { return n.find(id) }, what)
+}
+
+// actOn is act for an elector who is found otherwise.
+func (n *Node) actOn(find func() (ledger.ElectorToken, rights.Ask, bool, error), what func(ledger.ElectorToken, rights.Ask) (pollbook.Receipt, error)) (pollbook.Receipt, error) {
 	if err := n.enter(); err != nil {
 		return pollbook.Receipt{}, err
 	}
 	defer n.acts.RUnlock()
-	e, how, ok, err := n.find(id)
+	e, how, ok, err := find()
 	if err != nil {
 		return pollbook.Receipt{}, err
 	}

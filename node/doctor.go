@@ -9,10 +9,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"pointage/node/machine"
 )
 
 // What a bureau needs on the evening before.
@@ -73,7 +74,8 @@ func Doctor(ctx context.Context, cfg Config, passphrase string) []Finding {
 	out = append(out, media(cfg)...)
 	out = append(out, free(cfg)...)
 	out = append(out, ports(cfg)...)
-	return append(out, reachable(ctx, cfg)...)
+	out = append(out, cardReaders(ctx, cfg))
+	return append(out, reachable(ctx, cfg, len(p.Commune.Bureaux)-1)...)
 }
 
 func media(cfg Config) (out []Finding) {
@@ -104,11 +106,10 @@ func media(cfg Config) (out []Finding) {
 
 func free(cfg Config) (out []Finding) {
 	for _, dir := range append([]string{filepath.Dir(cfg.Data)}, cfg.Media...) {
-		var st unix.Statfs_t
-		if unix.Statfs(dir, &st) != nil {
+		n, err := machine.Free(dir)
+		if err != nil {
 			continue
 		}
-		n := st.Bavail * uint64(st.Bsize)
 		out = append(out, Finding{n >= wantFree, fmt.Sprintf("disk: %d MiB free at %s, %d wanted", n>>20, dir, wantFree>>20)})
 	}
 	return out
@@ -182,25 +183,43 @@ func clock(ctx context.Context, cfg Config, p *Prepared) Finding {
 	return Finding{skew.Abs() <= maxSkew, fmt.Sprintf("clock: %v from ADELE's, at most %v", skew, maxSkew)}
 }
 
-func reachable(ctx context.Context, cfg Config) (out []Finding) {
+// reachable says which of the other bureaux, as many as others, are known and answer. None is
+// needed to open; a bureau that knows none, and looks for none, waits to be called.
+func reachable(ctx context.Context, cfg Config, others int) (out []Finding) {
+	known, answer := 0, 0
 	for _, p := range cfg.Peers {
-		ok := false
-		for _, a := range p.Addresses {
-			if strings.HasPrefix(a, "/") {
-				a = hostPort(a)
-			}
-			d := net.Dialer{Timeout: probeTimeout}
-			if c, err := d.DialContext(ctx, "tcp", a); err == nil {
-				c.Close()
-				ok = true
-				break
-			}
+		if p.Bureau == cfg.Bureau || len(p.Addresses) == 0 {
+			continue
 		}
-		what := "answers"
-		if !ok {
-			what = "does not answer (it may not be up yet)"
+		known++
+		what := "does not answer (it may not be up yet)"
+		if slices.ContainsFunc(p.Addresses, func(a string) bool { return answers(ctx, a) }) {
+			answer++
+			what = "answers"
 		}
 		out = append(out, Finding{true, fmt.Sprintf("bureau %d: %s", p.Bureau, what)})
 	}
-	return out
+	what := fmt.Sprintf("peers: the addresses of %d of %d other bureaux are known, %d answer", known, others, answer)
+	switch {
+	case known >= others:
+	case cfg.MDNS:
+		what += "; the others are looked for on this site (\"mdns\")"
+	default:
+		what += "; the others must know this one's, or write theirs as \"peers\""
+	}
+	return append(out, Finding{true, what})
+}
+
+// answers says whether a TCP connection is taken.
+func answers(ctx context.Context, a string) bool {
+	if strings.HasPrefix(a, "/") {
+		a = hostPort(a)
+	}
+	d := net.Dialer{Timeout: probeTimeout}
+	c, err := d.DialContext(ctx, "tcp", a)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }

@@ -22,7 +22,7 @@ var ErrNoLogKey = errors.New("only the principal bureau and its deputy export: t
 // Export writes what experts verify, up to the newest anchored checkpoint, into dir, which
 // must be new or an older export.
 func (n *Node) Export(dir string) error {
-	if n.anchors == nil {
+	if n.anchoring.Load() == nil {
 		return ErrNoLogKey
 	}
 	if err := n.enter(); err != nil {
@@ -31,18 +31,27 @@ func (n *Node) Export(dir string) error {
 	defer n.acts.RUnlock()
 	n.exporting.Lock() // two into one directory would undo each other
 	defer n.exporting.Unlock()
-	return inLine(exportTo(dir, n.store, n.anchors, n.prepared))
+	return inLine(exportTo(dir, n.store, n.cfg.Data, n.prepared))
 }
 
-func exportTo(dir string, s *store.Store, a *anchors, p *Prepared) error {
-	notes, err := a.all()
-	if err != nil {
-		return err
+func exportTo(dir string, s *store.Store, data string, p *Prepared) error {
+	var all [][][]byte
+	for epoch := range s.Head().Epoch + 1 {
+		a, err := openAnchors(data, p.Group, epoch)
+		if err != nil {
+			return err
+		}
+		notes, err := a.all()
+		if err != nil {
+			return err
+		}
+		all = append(all, notes)
 	}
-	if len(notes) == 0 {
+	last := all[len(all)-1]
+	if len(last) == 0 {
 		return ErrNotAnchored
 	}
-	return s.Export(dir, store.Export{Checkpoint: notes[len(notes)-1], Anchors: notes, Manifest: p.File})
+	return s.Export(dir, store.Export{Checkpoint: last[len(last)-1], Anchors: all, Manifest: p.File})
 }
 
 // ExportStopped exports from the directories of a bureau that does not run.
@@ -71,11 +80,7 @@ func ExportStopped(cfg Config, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	a, err := openAnchors(filepath.Join(cfg.Data, anchorsDir), &notary{group: p.Group})
-	if err != nil {
-		return err
-	}
-	return exportTo(dir, s, a, p)
+	return exportTo(dir, s, cfg.Data, p)
 }
 
 func (a *api) export(r *http.Request) (any, error) {
@@ -101,8 +106,8 @@ func (n *Node) Open(ctx context.Context) error { return n.declare(ctx, n.book.Op
 // anchor then doesn't wait for its turn.
 func (n *Node) CloseBureau(ctx context.Context) error {
 	err := n.declare(ctx, n.book.CloseBureau)
-	if n.anchorer != nil {
-		n.anchorer.Hurry()
+	if a := n.anchoring.Load(); a != nil {
+		a.Hurry()
 	}
 	return err
 }

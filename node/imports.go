@@ -109,6 +109,68 @@ func (n *Node) Settle(ctx context.Context, from OldMedia) (*Imported, error) {
 	return out, nil
 }
 
+// stateSettled states what was settled and, after a crash, not stated: the group calls a session fenced from
+// that statement on.
+func (n *Node) stateSettled() error {
+	if n.journal.Unfenced() {
+		return nil
+	}
+	stated := map[ledger.Incarnation]bool{}
+	err := n.journal.Replay(func(b *ledger.Batch, _ []ledger.Instant) error {
+		for _, s := range b.Statements {
+			if x, ok := s.Body.(*ledger.Settled); ok {
+				stated[x.Incarnation] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("replay journal: %w", err)
+	}
+	for _, s := range n.journal.Settlements() {
+		if stated[s.Incarnation] {
+			continue
+		}
+		if _, err := n.journal.Append(context.Background(), s); err != nil {
+			return fmt.Errorf("state what was settled: %w", err)
+		}
+	}
+	return nil
+}
+
+// handInInherited proposes what was taken over from the machine before and has no place yet, in each
+// epoch anew: the act that took it over may have been cut short, and a new epoch may have dropped it.
+func (n *Node) handInInherited(ctx context.Context) {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for done := -1; ; {
+		if epoch := int(n.store.Head().Epoch); epoch != done {
+			switch err := n.proposeInherited(ctx); {
+			case err == nil:
+				done = epoch
+			case ctx.Err() == nil && !errors.Is(err, consensus.ErrClosed): // else the group moves to the next epoch
+				n.log.Error("what was taken over from the machine before is not all handed in", "err", err)
+				done = epoch
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (n *Node) proposeInherited(ctx context.Context) error {
+	return n.journal.Inherited(func(b *ledger.Batch, _ []ledger.Instant) error {
+		if _, placed := n.store.Answer(b); placed {
+			return nil
+		}
+		_, err := n.propose(ctx, b)
+		return err
+	})
+}
+
 // read opens old media with the keys that they were written with; it writes nothing.
 func (n *Node) read(from OldMedia) (*journal.History, register.Keys, error) {
 	k, s, err := n.prepared.OpenKeys(from.Keys, from.Passphrase, from.Bureau)
@@ -173,7 +235,7 @@ func (n *Node) propose(ctx context.Context, b *ledger.Batch) (*ledger.Answer, er
 	raw := b.Encode()
 	for {
 		try, cancel := context.WithTimeout(ctx, proposeWithin)
-		ans, err := proposer{n.group}.Propose(try, raw)
+		ans, err := proposer{n}.Propose(try, raw)
 		cancel()
 		if err == nil || errors.Is(err, consensus.ErrClosed) {
 			return ans, err

@@ -7,10 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/BurntSushi/toml"
 
+	"pointage/ledger"
 	"pointage/node/journal"
+	"pointage/node/machine"
 )
 
 // ConfigFile is the name of a bureau's configuration in its directory.
@@ -19,6 +22,7 @@ const ConfigFile = "bureau.toml"
 // Init prepares a machine for its bureau: it opens the keys with the passphrase, formats the
 // journal's media (the first, the machine's disk, is made; at least two must be there, and none
 // may have a journal already) and writes dir/bureau.toml. Paths in cfg are relative to dir.
+// After an error nothing of it is left.
 func Init(dir string, cfg Config, passphrase string, log *slog.Logger) error {
 	file := filepath.Join(dir, ConfigFile)
 	if _, err := os.Stat(file); err == nil {
@@ -50,18 +54,65 @@ func Init(dir string, cfg Config, passphrase string, log *slog.Logger) error {
 	}
 	unmake, err := makeDirs(dir, cfg.Media[0]) // the disk is always there, keys must be attached
 	if err != nil {
-		return err
+		return initFault(err)
 	}
-	if err := journal.Create(journalOptions(cfg, p.Group, k, s.Device, log)); err != nil {
+	before := namesIn(cfg.Media)
+	err = journal.Create(journalOptions(cfg, p.Group, k, s.Device, func() ledger.Instant { return instantOf(time.Now()) }, log))
+	if err == nil {
+		err = writeFile(file, written, 0o600)
+	}
+	if err != nil {
+		before.restore()
 		unmake()
-		return inLine(err)
+		return initFault(err)
 	}
-	return writeFile(file, written, 0o600)
+	return nil
+}
+
+// initFault says what to do about a full disk, in the one line that is told.
+func initFault(err error) error {
+	if machine.IsFull(err) {
+		return fmt.Errorf("no space is left: free some, and repeat init; nothing was written (%w)", inLine(err))
+	}
+	return inLine(err)
+}
+
+// names are what lay in directories before something was written there.
+type names map[string]map[string]bool
+
+func namesIn(dirs []string) names {
+	before := names{}
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir)
+		if dir == "" || err != nil {
+			continue // it is not attached: nothing is written there
+		}
+		before[dir] = map[string]bool{}
+		for _, e := range entries {
+			before[dir][e.Name()] = true
+		}
+	}
+	return before
+}
+
+// restore takes away what was added since; what can't be is left to whoever reads the error.
+func (n names) restore() {
+	for dir, before := range n {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if !before[e.Name()] && !e.IsDir() {
+				_ = os.Remove(filepath.Join(dir, e.Name()))
+			}
+		}
+	}
 }
 
 // makeDirs makes directories; unmake takes away again those that were not there and are empty.
 func makeDirs(dirs ...string) (unmake func(), err error) {
-	var made []string
+	var made []string // those above before those below
 	unmake = func() {
 		for _, d := range slices.Backward(made) {
 			_ = os.Remove(d) // it stays when there is something in it
@@ -71,8 +122,12 @@ func makeDirs(dirs ...string) (unmake func(), err error) {
 		if d == "" {
 			continue
 		}
-		if _, err := os.Stat(d); errors.Is(err, os.ErrNotExist) {
-			made = append(made, d)
+		at := len(made)
+		for up := filepath.Clean(d); !slices.Contains(made, up); up = filepath.Dir(up) {
+			if _, err := os.Stat(up); !errors.Is(err, os.ErrNotExist) {
+				break
+			}
+			made = slices.Insert(made, at, up)
 		}
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			unmake()

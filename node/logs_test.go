@@ -96,7 +96,7 @@ func (h *heard) acts(b *bureau, e register.Elector) {
 	for _, by := range []string{"national", "card"} {
 		for _, number := range []string{n, e.NationalNumber.Printed(), n + "0", n[1:], n[:9] + "00"} {
 			for _, path := range []string{"/check-ins", "/undo", "/annulments"} {
-				more := map[string]string{"/check-ins": "", "/undo": `,"reason":1`, "/annulments": `,"reason":1,"second":4`}[path]
+				more := map[string]string{"/check-ins": "", "/undo": `,"reason":2`, "/annulments": `,"reason":1,"second":4`}[path]
 				h.WriteString(b.call(call{path: path, body: fmt.Sprintf(`{"by":%q,"number":%q,"attester":3%s}`, by, number, more)}).body)
 			}
 		}

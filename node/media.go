@@ -7,9 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"pointage/node/journal"
+	"pointage/node/machine"
 )
 
 // lookEvery is the pace of looking at the media's places: one that was pulled out is given up
@@ -25,14 +24,14 @@ const fewFits = 20_000
 func mediaAt(data string, places ...string) []journal.Medium {
 	devices := map[uint64]int{}
 	for _, path := range append([]string{data}, places...) {
-		if d, ok := deviceOf(path); ok {
+		if d, ok := machine.Device(path); ok {
 			devices[d]++
 		}
 	}
 	out := make([]journal.Medium, len(places))
 	for i, path := range places {
 		out[i].Path = path
-		if d, ok := deviceOf(path); !ok || devices[d] > 1 {
+		if d, ok := machine.Device(path); !ok || devices[d] > 1 {
 			continue
 		}
 		real, err := filepath.EvalSymlinks(path)
@@ -46,32 +45,17 @@ func mediaAt(data string, places ...string) []journal.Medium {
 	return out
 }
 
-// deviceOf is the device that a directory, or what it would be made in, lies on.
-func deviceOf(path string) (uint64, bool) {
-	for path != "" {
-		var st unix.Stat_t
-		if err := unix.Stat(path, &st); err == nil {
-			return st.Dev, true
-		}
-		up := filepath.Dir(path)
-		if up == path {
-			break
-		}
-		path = up
-	}
-	return 0, false
-}
-
 // medium is the one at a configured place.
 func (n *Node) medium(place int) journal.Medium {
 	return mediaAt(n.cfg.Data, n.cfg.Media...)[place]
 }
 
-// tend looks after the media until the node stops.
+// tend looks after the media, and after what amendments say of machines, until the node stops.
 func (n *Node) tend(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	said := map[string]string{}
+	amendment := n.enforce(0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -83,6 +67,7 @@ func (n *Node) tend(ctx context.Context) {
 		n.journal.Look()
 		n.takeUp(ctx, said)
 		n.forecast(said)
+		amendment = n.enforce(amendment)
 	}
 }
 

@@ -2,11 +2,13 @@ package node
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"pointage/ledger"
 	"pointage/tools/prepare/preparation"
 )
 
@@ -122,4 +124,84 @@ func TestTheEveningsKeysAreImportedAtThePrincipalBureau(t *testing.T) {
 	if a := c.bureaux[2].checkIn(c.home(3, 0)); a.Admitted {
 		t.Error("an imported elector is admitted again")
 	}
+}
+
+// successor is the machine of a bureau's first sealed envelope, with media of its own.
+func (c *commune) successor(n ledger.BureauNumber) *bureau {
+	c.t.Helper()
+	was := c.bureaux[n]
+	code, err := os.ReadFile(c.keys(n, preparation.CodeFile(1)))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	next := &bureau{c: c, number: n, dir: was.dir + "-next", pass: strings.TrimSpace(string(code)), log: &record{}}
+	cfg := was.config()
+	cfg.Keys, cfg.Data, cfg.Media = c.keys(n, preparation.EnvelopeFile(1)), "data", []string{"disk", "key1", "key2"}
+	for _, m := range cfg.Media {
+		if err := os.MkdirAll(filepath.Join(next.dir, m), 0o700); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	if err := Init(next.dir, cfg, next.pass, slog.New(slog.DiscardHandler)); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(next.stop)
+	return next
+}
+
+func TestSettlingThatWasCutShortIsFinishedAtTheNextStart(t *testing.T) {
+	t.Parallel()
+	c := newCommune(t, nil)
+	c.opened(1, 3)
+	first := c.bureaux[2]
+	first.start() // it reaches nobody before it dies: what it did is on its keys only
+	first.node.host.Close()
+	if err := first.node.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first.admits(c.home(2, 0))
+	cfg := first.config()
+	first.stop()
+
+	next := c.successor(2)
+	next.start()
+	if err := next.node.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a := next.checkIn(c.home(2, 1)); a.Refusal != ledger.UnfencedOnly {
+		t.Errorf("a machine that knows nothing of the one before: %+v", a)
+	}
+	h, _, err := next.node.read(OldMedia{Bureau: 2, Keys: cfg.Keys, Passphrase: first.pass, Media: []string{cfg.Media[1], cfg.Media[2]}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(next.node.journal.Settle(t.Context(), h), h.Close()); err != nil {
+		t.Fatal(err)
+	}
+	next.stop() // before it handed anything in, or stated anything
+	c.bureaux[2] = next
+	for range 2 { // stated once
+		next.start()
+		c.linked(2)
+		next.stop()
+	}
+	next.start()
+	if a := next.checkIn(c.home(2, 0)); a.Admitted {
+		t.Error("whom the machine before admitted is admitted again")
+	}
+	next.admits(c.home(2, 1))
+	next.replicates(c.home(2, 1))
+	c.until("all of it is in the ledger, and nothing in it is wrong", func() bool {
+		rep, err := next.node.Report(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		settled := 0
+		for _, a := range rep.Activations {
+			if a.Bureau == 2 && a.Settled {
+				settled++
+			}
+		}
+		return settled == 1 && rep.Admitted == 2 && len(rep.Misconduct)+len(rep.Double)+len(rep.Forks)+len(rep.Missing)+len(rep.Omissions) == 0
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,7 @@ import (
 	"pointage/node/pollbook"
 	"pointage/node/register"
 	"pointage/node/store"
+	"pointage/node/web"
 	"pointage/transport"
 )
 
@@ -37,9 +39,11 @@ type Options struct {
 	// Program is the SHA-256 of the running program, for the opening's statement.
 	Program ledger.Hash
 	// Verified is shared by the bureaux of one process, so that each batch's
-	// signature is checked once there; nil checks at every bureau.
+	// signature is checked once there; nil for one of the bureau's own.
 	Verified *store.Verified
-	Logger   *slog.Logger
+	// Clock is the time of day that is shown and written down; nil for the machine's. Nothing is decided by it.
+	Clock  func() time.Time
+	Logger *slog.Logger
 }
 
 // Node is one bureau at work.
@@ -49,34 +53,60 @@ type Node struct {
 	keys     register.Keys
 	secrets  election.Secrets
 	log      *slog.Logger
+	clock    func() time.Time
 
 	// In the order of starting; Close goes the other way round.
 	register *register.Register
-	witness  *anchor.Client
-	locked   locked
-	api      *api
-	host     *transport.Host
-	store    *store.Store
-	journal  *journal.Journal
-	group    *consensus.Group
-	book     *pollbook.Pollbook
-	rights   *answerer
-	heads    atomic.Pointer[heads.Heads]
-	chains   []*answerer
-	cosigns  *answerer
-	notary   *notary
-	anchorer *anchor.Anchorer
-	anchors  *anchors
+	// members are those convened for the commune's bureaux.
+	members []register.Member
+	witness *anchor.Client
+	locked  locked
+	api     *api
+	// screens are nil where none are configured. screensAt and tabletsAt are their addresses.
+	screens              *web.Server
+	screensAt, tabletsAt net.Listener
+	fingerprint          string
+	stopCards            func()
+	// opener tells the passphrase that opened the keys.
+	opener  opener
+	program ledger.Hash
+	rows    rows
+	host    *transport.Host
+	store   *store.Store
+	journal *journal.Journal
+	book    *pollbook.Pollbook
+	rights  *answerer
+	heads   atomic.Pointer[heads.Heads]
+	chains  []*answerer
+	cosigns *answerer
+	notary  *notary
+	// group and anchoring are the present epoch's.
+	group     atomic.Pointer[consensus.Group]
+	anchoring atomic.Pointer[anchoring]
+	// uploads is nil where no platform is configured.
+	uploads *uploads
+	// amending is held by whoever takes the next amendment's number.
+	amending sync.Mutex
+	// recovering is held by whoever moves to the next epoch; left says that nobody does any more.
+	recovering sync.Mutex
+	left       bool
+	recoveries []*answerer
 
 	peers *peers
 	stop  context.CancelFunc
 	work  sync.WaitGroup
+	// day is what the bureaux declared so far, read when it is asked for.
+	day day
 	// receiver takes new entries once the pollbook is there.
 	receiver atomic.Pointer[pollbook.Pollbook]
+	// answers are timed for whoever watches.
+	answers answerTimes
 	// exporting is held by the one export that is written.
 	exporting sync.Mutex
-	closing   sync.Once
-	closeErr  error
+	// minuting is held by the one act that records minutes.
+	minuting sync.Mutex
+	closing  sync.Once
+	closeErr error
 
 	// acts is held for reading by every act from outside, and by Close when it takes away what
 	// they use; shut says that it has.
@@ -101,12 +131,15 @@ func Start(cfg Config, opt Options) (n *Node, err error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
-	n = &Node{cfg: cfg, log: opt.Logger.With("bureau", cfg.Bureau)}
+	if opt.Clock == nil {
+		opt.Clock = time.Now
+	}
+	n = &Node{cfg: cfg, clock: opt.Clock, answers: newAnswerTimes(), log: opt.Logger.With("bureau", cfg.Bureau)}
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	// What can be refused is looked at before anything is written.
 	for _, start := range []func(Options) error{
-		n.unlock, n.lock, n.listenAPI, n.startHost, n.reopenStore, n.startJournal, n.startStore, n.startGroup, n.startBook, n.startHeads, n.startNotary, n.serveAPI,
+		n.unlock, n.lock, n.listenAPI, n.listenScreens, n.startHost, n.reopenStore, n.startJournal, n.startStore, n.startGroup, n.startBook, n.startHeads, n.startNotary, n.startUploads, n.startRecoveries, n.serveAPI, n.serveScreens,
 	} {
 		if err := start(opt); err != nil {
 			return nil, inLine(errors.Join(err, n.Close()))
@@ -115,10 +148,11 @@ func Start(cfg Config, opt Options) (n *Node, err error) {
 	n.work.Go(func() { n.watch(ctx) })
 	n.work.Go(func() { n.tend(ctx) })
 	n.work.Go(func() { n.tellAgain(ctx) })
-	if n.anchorer != nil {
-		n.work.Go(func() { n.anchorer.Run(ctx) })
-		n.work.Go(func() { n.wakeAnchorer(ctx) })
-	}
+	n.work.Go(func() { n.follow(ctx) })
+	n.work.Go(func() { n.backups(ctx) })
+	n.work.Go(func() { n.keepPaper(ctx) })
+	n.work.Go(func() { n.upload(ctx) })
+	n.work.Go(func() { n.handInInherited(ctx) })
 	return n, nil
 }
 
@@ -136,7 +170,11 @@ func (n *Node) unlock(opt Options) (err error) {
 	if n.keys, n.secrets, err = n.prepared.OpenKeys(n.cfg.Keys, opt.Passphrase, n.cfg.Bureau); err != nil {
 		return InputError{err}
 	}
+	n.opener, n.program = newOpener(opt.Passphrase), opt.Program
 	if n.register, err = n.prepared.OpenRegister(n.keys.Identity); err != nil {
+		return InputError{err}
+	}
+	if n.members, err = n.prepared.OpenMembers(n.keys.Identity); err != nil {
 		return InputError{err}
 	}
 	return nil
@@ -166,8 +204,13 @@ func (n *Node) startHost(Options) (err error) {
 			members = append(members, transport.Member{Peer: id, Addrs: addrs[b], Later: i > 0})
 		}
 	}
+	relays, err := n.peers.relays(n.cfg.Relays)
+	if err != nil {
+		return err
+	}
 	n.host, err = transport.Start(transport.Config{
-		Key: n.secrets.Device, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Members: members, MDNS: n.cfg.MDNS, Logger: n.log,
+		Relays: relays,
+		Key:    n.secrets.Device, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Members: members, MDNS: n.cfg.MDNS, Logger: n.log,
 	})
 	switch {
 	case err != nil && strings.Contains(err.Error(), syscall.EADDRINUSE.Error()): // libp2p passes the words on, not the error
@@ -180,11 +223,11 @@ func (n *Node) startHost(Options) (err error) {
 }
 
 func (n *Node) startJournal(Options) (err error) {
-	n.journal, err = journal.Open(journalOptions(n.cfg, n.prepared.Group, n.keys, n.secrets.Device, n.log))
+	n.journal, err = journal.Open(journalOptions(n.cfg, n.prepared.Group, n.keys, n.secrets.Device, n.now, n.log))
 	return err
 }
 
-func journalOptions(cfg Config, g *ledger.Group, k register.Keys, device ed25519.PrivateKey, log *slog.Logger) journal.Options {
+func journalOptions(cfg Config, g *ledger.Group, k register.Keys, device ed25519.PrivateKey, now func() ledger.Instant, log *slog.Logger) journal.Options {
 	opt := journal.Options{
 		Group: g, Bureau: cfg.Bureau, Incarnation: k.Incarnation, Key: device, JournalKey: k.Journal,
 		Random: rand.Reader, Now: now, Logger: log,
@@ -194,7 +237,9 @@ func journalOptions(cfg Config, g *ledger.Group, k register.Keys, device ed25519
 }
 
 // now is the device's clock: information for people, never the ground of a decision.
-func now() ledger.Instant { return ledger.Instant(time.Now().UnixMilli()) }
+func (n *Node) now() ledger.Instant { return instantOf(n.clock()) }
+
+func instantOf(t time.Time) ledger.Instant { return ledger.Instant(t.UnixMilli()) }
 
 // reopenStore opens the ledger that is there, since it may be refused; a new one is founded
 // when the media have opened.
@@ -229,9 +274,12 @@ func (n *Node) openStore(opt Options) (err error) {
 
 func (n *Node) startBook(opt Options) (err error) {
 	m := n.prepared.Manifest
+	if err := n.stateSettled(); err != nil {
+		return err
+	}
 	n.book, err = pollbook.Open(pollbook.Config{
-		Group: n.prepared.Group, Journal: n.journal, Peers: n.peers, Proposer: proposer{n.group}, View: known{n},
-		Away: m.Where != election.HomeBureau, Unfenced: n.journal.Unfenced(), Barrier: time.Duration(m.BarrierMillis) * time.Millisecond,
+		Group: n.prepared.Group, Journal: n.journal, Peers: n.peers, Proposer: proposer{n}, View: known{n},
+		Retired: n.retired, Away: m.Where != election.HomeBureau, Unfenced: n.journal.Unfenced(), Barrier: time.Duration(m.BarrierMillis) * time.Millisecond,
 		Register: n.prepared.Commune.Register, Program: opt.Program, Logger: n.log,
 	})
 	if err != nil {
@@ -269,10 +317,20 @@ func (n *Node) close() error {
 			errs = append(errs, c.Close())
 		}
 	}
+	errs = append(errs, n.closeScreens())
 	if n.api != nil {
 		closeAll(n.api)
 	}
 	n.work.Wait()
+	n.recovering.Lock()
+	n.left = true
+	n.recovering.Unlock()
+	if a := n.anchoring.Load(); a != nil {
+		a.Close()
+	}
+	for _, a := range n.recoveries {
+		closeAll(a)
+	}
 	if n.cosigns != nil {
 		closeAll(n.cosigns)
 	}
@@ -291,8 +349,8 @@ func (n *Node) close() error {
 	n.acts.Lock() // nobody waits at the table any longer
 	n.shut = true
 	n.acts.Unlock()
-	if n.group != nil {
-		closeAll(n.group)
+	if g := n.group.Load(); g != nil {
+		closeAll(g)
 	}
 	if n.journal != nil {
 		closeAll(n.journal)

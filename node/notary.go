@@ -23,8 +23,8 @@ const (
 	// cosignTimeout how long the asker waits for all of them.
 	cosignWait    = time.Second
 	cosignTimeout = 2 * time.Second
-	// signedNote is the journal's note of the last checkpoint that was signed:
-	// uint64 size, root.
+	// signedNote is the journal's note of the last checkpoint that was signed
+	// in an epoch: uint64 size, root.
 	signedNote = "last signed checkpoint"
 )
 
@@ -34,11 +34,11 @@ const (
 type notary struct {
 	group    *ledger.Group
 	self     ledger.BureauNumber
-	epoch    uint8
 	store    *store.Store
 	journal  *journal.Journal
 	peers    *peers
-	log      *slog.Logger
+	logger   *slog.Logger
+	clock    func() time.Time
 	cosigner ed25519.PrivateKey
 	// logKey is the commune's log key, nil where it is not held.
 	logKey ed25519.PrivateKey
@@ -46,15 +46,56 @@ type notary struct {
 	leads func() bool
 
 	mu sync.Mutex
-	// newest is the last checkpoint signed in this run, with the bureaux' lines.
+	// newest is the last checkpoint signed in this run and epoch, with the bureaux' lines.
 	newest  anchor.Checkpoint
 	cosigns string
+	// shown is the newest checkpoint under the log's signature that this machine has the entries of.
+	shown struct {
+		epoch uint8
+		size  uint64
+		note  []byte
+	}
+}
+
+func (n *notary) epoch() uint8 { return n.store.Head().Epoch }
+
+// log is the key of an epoch's checkpoints.
+func (n *notary) log(epoch uint8) *ledger.NoteKey {
+	return ledger.LogKey(n.group.Origin(epoch), n.group.LogKey)
+}
+
+// noteIn is the journal's note of what was signed in an epoch.
+func noteIn(epoch uint8) string {
+	if epoch == 0 {
+		return signedNote
+	}
+	return fmt.Sprintf("%s, epoch %d", signedNote, epoch)
+}
+
+// show keeps the newest checkpoint, should the group lose its majority.
+func (n *notary) show(epoch uint8, size uint64, note []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s := &n.shown; epoch > s.epoch || epoch == s.epoch && size > s.size {
+		s.epoch, s.size, s.note = epoch, size, append([]byte(nil), note...)
+	}
+}
+
+// newestShown is the newest checkpoint of the present epoch that was shown here, nil for none.
+func (n *notary) newestShown() []byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.shown.epoch != n.epoch() {
+		return nil
+	}
+	return n.shown.note
 }
 
 // cosign answers a request to cosign with a line, or with nothing when this bureau has not
 // come as far. Another history under the log's own signature is an alarm.
 func (n *notary) cosign(_ string, note []byte) []byte {
-	c, _, err := ledger.OpenCheckpoint(note, ledger.LogKey(n.group.Origin(n.epoch), n.group.LogKey), nil)
+	epoch := n.epoch()
+	c, _, err := ledger.OpenCheckpoint(note, n.log(epoch), nil)
 	if err != nil {
 		return []byte{}
 	}
@@ -64,41 +105,59 @@ func (n *notary) cosign(_ string, note []byte) []byte {
 		return []byte{}
 	}
 	root, err := n.store.Root(c.Size)
-	if err != nil {
+	if err != nil || n.epoch() != epoch {
 		return []byte{}
 	}
 	if root != c.Root {
-		n.log.Error("a checkpoint signed with the log's key shows another history than this bureau's", "size", c.Size)
+		n.logger.Error("a checkpoint signed with the log's key shows another history than this bureau's", "size", c.Size)
 		return []byte{}
 	}
-	return []byte(ledger.Cosign(c, n.group.CosignerName(n.self), n.cosigner, uint64(time.Now().Unix())))
+	n.show(epoch, c.Size, note)
+	return []byte(ledger.Cosign(c, n.group.CosignerName(n.self), n.cosigner, uint64(n.clock().Unix())))
 }
 
 // sign makes a checkpoint of the whole ledger, if this machine may: durable first,
 // consistent with the last one that it signed.
 func (n *notary) sign(ctx context.Context) (anchor.Checkpoint, error) {
-	size := n.store.Size()
+	head := n.store.Head()
+	size := head.Size
 	root, err := n.store.Root(size)
 	if err != nil {
 		return anchor.Checkpoint{}, fmt.Errorf("root of %d entries: %w", size, err)
 	}
-	if err := n.consistent(size, root); err != nil {
+	if err := n.consistent(head.Epoch, size, root); err != nil {
 		return anchor.Checkpoint{}, err
 	}
-	if err := n.journal.SetNote(ctx, signedNote, append(binary.BigEndian.AppendUint64(nil, size), root[:]...)); err != nil {
+	if err := n.journal.SetNote(ctx, noteIn(head.Epoch), append(binary.BigEndian.AppendUint64(nil, size), root[:]...)); err != nil {
 		return anchor.Checkpoint{}, fmt.Errorf("keep what is signed: %w", err)
 	}
-	c := ledger.Checkpoint{Origin: n.group.Origin(n.epoch), Size: size, Root: root}
-	note, err := ledger.SignCheckpoint(c, n.logKey)
-	if err != nil {
-		return anchor.Checkpoint{}, err
+	c, err := n.checkpoint(head.Epoch, size, root)
+	if err == nil {
+		n.show(head.Epoch, size, c.Note)
 	}
-	return anchor.Checkpoint{Checkpoint: c, Note: note}, nil
+	return c, err
+}
+
+func (n *notary) checkpoint(epoch uint8, size uint64, root ledger.Hash) (anchor.Checkpoint, error) {
+	c := ledger.Checkpoint{Origin: n.group.Origin(epoch), Size: size, Root: root}
+	note, err := ledger.SignCheckpoint(c, n.logKey)
+	return anchor.Checkpoint{Checkpoint: c, Note: note}, err
+}
+
+// signedLast is the last checkpoint that this machine signed in the present epoch, whose entries may
+// be lost here.
+func (n *notary) signedLast() (anchor.Checkpoint, error) {
+	epoch := n.epoch()
+	last, ok := n.journal.Note(noteIn(epoch))
+	if !ok || len(last) != 8+len(ledger.Hash{}) {
+		return anchor.Checkpoint{}, errors.New("no checkpoint was signed here")
+	}
+	return n.checkpoint(epoch, binary.BigEndian.Uint64(last), ledger.Hash(last[8:]))
 }
 
 // consistent compares with the last checkpoint that this machine signed.
-func (n *notary) consistent(size uint64, root ledger.Hash) error {
-	last, ok := n.journal.Note(signedNote)
+func (n *notary) consistent(epoch uint8, size uint64, root ledger.Hash) error {
+	last, ok := n.journal.Note(noteIn(epoch))
 	if !ok || len(last) != 8+len(root) {
 		return nil
 	}
@@ -146,8 +205,9 @@ func (n *notary) Newest(ctx context.Context) (anchor.Checkpoint, bool, error) {
 
 // grown says whether more than anchored statements came after the first size entries.
 func (n *notary) grown(size uint64) bool {
-	for pos := size; pos < n.store.Size(); pos++ {
-		raw, err := n.store.Entry(pos)
+	head := n.store.Head()
+	for pos := size; pos < head.Size; pos++ {
+		raw, err := n.store.Entry(ledger.Reference(head.Epoch, pos))
 		if err != nil || !onlyAnchors(raw) {
 			return true
 		}
@@ -198,7 +258,7 @@ func (n *notary) gather(ctx context.Context, note []byte) string {
 	}
 	asking.Wait()
 	out, have := "", 0
-	log := ledger.LogKey(n.group.Origin(n.epoch), n.group.LogKey)
+	log := n.log(n.epoch())
 	for _, k := range keys {
 		line := lines[k.Name()]
 		if line == "" || have == ledger.MaxCosignatures-len(n.group.Witnesses) {
@@ -216,6 +276,13 @@ func (n *notary) gather(ctx context.Context, note []byte) string {
 // Prove implements anchor.Prover.
 func (n *notary) Prove(_ context.Context, old, size uint64) ([]tlog.Hash, error) {
 	return n.store.Prove(old, size)
+}
+
+// renew forgets the epoch before.
+func (n *notary) renew() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.newest, n.cosigns = anchor.Checkpoint{}, ""
 }
 
 // complete is an anchored checkpoint with every line: log, bureaux, witness.

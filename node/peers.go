@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
-	"pointage/consensus"
 	"pointage/ledger"
 	"pointage/ledger/election"
 	"pointage/ledger/rights"
@@ -39,18 +38,20 @@ func newPeers(c *election.Commune) (*peers, error) {
 	return p, nil
 }
 
+// relays are the peer IDs of the bureaux that the configuration names as relays.
+func (p *peers) relays(bureaux []ledger.BureauNumber) (ids []string, err error) {
+	for _, b := range bureaux {
+		if len(p.machines[b]) == 0 {
+			return nil, InputError{fmt.Errorf(`"relays" names bureau %d, which the commune does not have: give the numbers of its own bureaux`, b)}
+		}
+		ids = append(ids, p.machines[b]...)
+	}
+	return ids, nil
+}
+
 // first is the peer ID of a bureau's first machine: the one that is in the group from its
 // beginning.
 func (p *peers) first(b ledger.BureauNumber) string { return p.machines[b][0] }
-
-// later lists the machines that take another's place.
-func (p *peers) later() (out []string) {
-	for _, ids := range p.machines {
-		out = append(out, ids[1:]...)
-	}
-	slices.Sort(out)
-	return out
-}
 
 // at is the bureau's machine to speak to: the newest one that is connected, or its first.
 func (p *peers) at(b ledger.BureauNumber) (id string, ok bool) {
@@ -110,12 +111,12 @@ func decodeMessage(in []byte) (rights.Message, error) {
 	return m, nil
 }
 
-// proposer gives batches to the group.
-type proposer struct{ group *consensus.Group }
+// proposer gives batches to the present epoch's group.
+type proposer struct{ n *Node }
 
 // Propose implements pollbook.Proposer.
 func (p proposer) Propose(ctx context.Context, batch []byte) (*ledger.Answer, error) {
-	reply, err := p.group.Propose(ctx, batch)
+	reply, err := p.n.group.Load().Propose(ctx, batch)
 	if err != nil {
 		return nil, err
 	}
@@ -124,6 +125,6 @@ func (p proposer) Propose(ctx context.Context, batch []byte) (*ledger.Answer, er
 
 // Linked implements pollbook.Proposer.
 func (p proposer) Linked() bool {
-	_, ok := p.group.Leader()
+	_, ok := p.n.group.Load().Leader()
 	return ok
 }

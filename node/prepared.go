@@ -26,6 +26,8 @@ type Prepared struct {
 	Group    *ledger.Group
 	binding  register.Binding
 	sealed   []byte
+	// members is the sealed list of convened members, nil where the election was prepared without.
+	members []byte
 }
 
 // InputError is about the files or the words that a program was given; nothing had been
@@ -103,8 +105,12 @@ func ReadPrepared(dir string, ins ledger.Commune) (*Prepared, error) {
 	if sha256.Sum256(sealed) != c.Register {
 		return nil, fmt.Errorf("%s is not the register that the manifest names for commune %d: take it from the bureau's key again", filepath.Join(sub, "register"), ins)
 	}
+	members, err := readMembers(filepath.Join(sub, "members"))
+	if err != nil {
+		return nil, err
+	}
 	return &Prepared{
-		File: file, Manifest: m, Commune: c, Group: g, sealed: sealed,
+		File: file, Manifest: m, Commune: c, Group: g, sealed: sealed, members: members,
 		binding: register.Binding{Election: m.Election, Commune: ins, Live: m.Kind == election.Live},
 	}, nil
 }
@@ -116,6 +122,30 @@ func (p *Prepared) OpenRegister(identity string) (*register.Register, error) {
 		return nil, fmt.Errorf("read the bureau's identity: %w", err)
 	}
 	return register.Open(bytes.NewReader(p.sealed), id, p.binding)
+}
+
+// maxMembersFile is the length of a sealed list of members, in bytes.
+const maxMembersFile = 2 << 20
+
+// readMembers reads the sealed list of members; an election of before that list has none.
+func readMembers(name string) ([]byte, error) {
+	if _, err := os.Stat(name); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return readFile(name, maxMembersFile)
+}
+
+// OpenMembers opens the list of those who are convened as members of the commune's bureaux, in ascending
+// order of numbers (decree art. 8 § 1).
+func (p *Prepared) OpenMembers(identity string) ([]register.Member, error) {
+	if p.members == nil {
+		return nil, nil
+	}
+	id, err := age.ParseHybridIdentity(identity)
+	if err != nil {
+		return nil, fmt.Errorf("read the bureau's identity: %w", err)
+	}
+	return register.OpenMembers(bytes.NewReader(p.members), id, p.binding)
 }
 
 // OpenKeys opens a bureau's sealed keys and checks that they are those that the

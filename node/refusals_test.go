@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"pointage/ledger"
@@ -164,16 +165,17 @@ func wrongPlaces() []wrong {
 		{name: "the port for TCP is taken", spoil: func(s *spoiled) { s.cfg.Listen = []string{s.occupied("tcp")} }, input: false, says: []string{"is taken", `change "listen"`}},
 		{name: "the port for QUIC is taken", spoil: func(s *spoiled) { s.cfg.Listen = []string{s.occupied("udp")} }, input: false, says: []string{"is taken", `change "listen"`}},
 		{name: "no address to listen at", spoil: func(s *spoiled) { s.cfg.Listen = []string{"nowhere"} }, input: false, says: []string{"nowhere", `"listen"`}},
+		{name: "a relay that the commune does not have", spoil: func(s *spoiled) { s.cfg.Relays = []ledger.BureauNumber{99} }, input: true, says: []string{"bureau 99", `"relays"`}},
 		{name: "data of a newer version", spoil: func(s *spoiled) {
 			s.ran()
 			s.must(os.WriteFile(filepath.Join(s.cfg.Data, versionFile), []byte("2\n"), 0o600))
-		}, input: false, says: []string{`version "2"`, "use the program that wrote it"}},
+		}, input: true, says: []string{`version "2"`, "use the program that wrote it"}},
 		{name: "data of another bureau", spoil: func(s *spoiled) {
 			s.c.bureaux[2].start()
 			s.c.bureaux[2].stop()
 			s.cfg.Data = filepath.Join(s.c.bureaux[2].dir, "data")
-		}, input: false, says: []string{"another bureau or election", "use this bureau's own"}},
-		{name: "data of another election", spoil: otherElectionsData, input: false, says: []string{"another bureau or election", "use this bureau's own"}},
+		}, input: true, says: []string{"another bureau or election", "use this bureau's own"}},
+		{name: "data of another election", spoil: otherElectionsData, input: true, says: []string{"another bureau or election", "use this bureau's own"}},
 		{name: "a ledger of another election", spoil: func(s *spoiled) {
 			otherElectionsData(s)
 			s.must(os.Remove(filepath.Join(s.cfg.Data, ownerFile)))
@@ -275,6 +277,10 @@ func TestAWrongConfigurationIsToldByItsKey(t *testing.T) {
 		{`["disk", "key1", "key2"]`, `["disk", "key1", "./key1"]`, "one place twice"},
 		{`api = "` + loopback, `api = "10.0.0.1`, "loopback"},
 		{`api = "` + loopback + ":", `api = "` + loopback, "host:port"},
+		{`listen = ["`, `listen = ["junk", "`, `"listen" has "junk"`},
+		{`listen = ["`, `listen = ["127.0.0.1:70000", "`, `"listen" has "127.0.0.1:70000"`},
+		{`addresses = ["`, `addresses = ["/ip4/10.0.0.7", "`, `"peers" gives bureau`},
+		{`api = "` + loopback + ":", `api = "` + loopback + ":x", "host:port"},
 		{`checkpoint_every = "100ms"`, `checkpoint_every = "soon"`, "invalid duration"},
 		{`data = "data"`, `data = ""`, `"data" is missing`},
 		{`data = "data"`, "data = \"data\"\ndata = \"data\"", "data"},
@@ -342,5 +348,13 @@ func TestExportOfAStoppedBureauThatCantBeSaysWhyInOneLine(t *testing.T) {
 	b.start()
 	if err := ExportStopped(b.config(), dir); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("while it runs: %v", err)
+	}
+}
+
+func TestAFullDiskAtInitIsToldWithTheWayOut(t *testing.T) {
+	t.Parallel()
+	err := initFault(fmt.Errorf("create journal: %w", syscall.ENOSPC))
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "free some") || !strings.Contains(err.Error(), "nothing was written") {
+		t.Error(err)
 	}
 }

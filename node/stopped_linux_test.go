@@ -60,7 +60,7 @@ func TestAStoppedJournalIsToldToTheDeskWithTheWayOut(t *testing.T) {
 		checkInOf(c.home(1, 2)), // the journal stops under this one
 		checkInOf(c.home(1, 3)),
 		checkInOf(c.home(1, 0)),
-		{path: "/undo", body: strings.Replace(checkInOf(c.home(1, 0)).body, "}", `,"reason":1}`, 1)},
+		{path: "/undo", body: strings.Replace(checkInOf(c.home(1, 0)).body, "}", `,"reason":2}`, 1)},
 		{path: "/annulments", body: strings.Replace(checkInOf(c.home(1, 0)).body, "}", `,"reason":1,"second":4}`, 1)},
 		{path: "/close", body: "{}"},
 		{method: http.MethodGet, path: "/health"},

@@ -11,13 +11,18 @@ import (
 // before a crash, that is nobody, and the bureau that sent the message may be down now. What
 // the pollbook has taken meanwhile has no effect a second time.
 func (n *Node) tellAgain(ctx context.Context) {
-	size := n.store.Size()
-	for pos := uint64(0); pos < size && ctx.Err() == nil; pos++ {
-		raw, err := n.store.Entry(pos)
+	h := n.store.Head()
+	end := ledger.Reference(h.Epoch, h.Size)
+	for ref := uint64(0); ctx.Err() == nil; ref++ {
+		at, raw, err := n.store.Next(ref)
 		if err != nil {
-			n.log.Error("the ledger can't be read through at the start", "position", pos, "err", err)
+			n.log.Error("the ledger can't be read through at the start", "entry", ledger.EntryName(ref), "err", err)
 			return
 		}
+		if raw == nil || at >= end {
+			return
+		}
+		ref = at
 		e, err := ledger.DecodeEntry(raw)
 		if err != nil || e.Kind != ledger.BatchEntry {
 			continue

@@ -29,6 +29,9 @@ const (
 	protocolHeads   = "/pointage/heads/1"
 	protocolChain   = "/pointage/chain/1"
 	protocolApplied = "/pointage/applied/1"
+	protocolEntries = "/pointage/entries/1"
+	protocolNewest  = "/pointage/newest/1"
+	protocolClock   = "/pointage/clock/1"
 )
 
 const (

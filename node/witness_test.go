@@ -105,7 +105,7 @@ func TestAWitnessThatAnswersGarbageIsNotBelieved(t *testing.T) {
 		func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		was := o.answers(f)
-		b.node.anchorer.Hurry()
+		b.node.anchoring.Load().Hurry()
 		c.until("the witness is asked again", func() bool { return o.count() > was })
 	}
 	b.admits(c.home(1, 0))
@@ -114,13 +114,13 @@ func TestAWitnessThatAnswersGarbageIsNotBelieved(t *testing.T) {
 	if s.AnchoredSize != 0 || s.AnchorFault == "" || strings.Contains(s.AnchorFault, "\n") || s.Fault != "" {
 		t.Errorf("%+v", s)
 	}
-	if kept, err := os.ReadDir(filepath.Join(b.config().Data, anchorsDir)); err != nil || len(kept) > 0 {
+	if kept, err := os.ReadDir(anchorsDir(b.config().Data, 0)); err != nil || len(kept) > 0 {
 		t.Errorf("kept %v, %v", kept, err)
 	}
 	// ADELE itself is believed at once, and the fault is gone.
 	c.witness.start()
 	o.answers(func(w http.ResponseWriter, r *http.Request) { c.witness.server.Handler().ServeHTTP(w, r) })
-	b.node.anchorer.Hurry()
+	b.node.anchoring.Load().Hurry()
 	c.until("it is anchored", func() bool {
 		s := b.node.Status()
 		return s.AnchoredSize > 0 && s.AnchorFault == ""
@@ -147,12 +147,12 @@ func TestAnAnchorWhoseStatementFailsIsKeptOnce(t *testing.T) {
 	c, b := alone(t)
 	x := c.anchored(b.node)
 	dir := t.TempDir()
-	a, err := openAnchors(dir, b.node.notary)
+	a, err := openAnchors(dir, b.node.prepared.Group, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tries, stopped := 0, errors.New("stopped")
-	a.open = func() bool { return true }
+	a.notary, a.open = b.node.notary, func() bool { return true }
 	a.record = func(context.Context, ledger.Body) error {
 		if tries++; tries < 4 {
 			return stopped
@@ -173,7 +173,7 @@ func TestDamagedAnchorsAreSetAsideAndElectorsAreServed(t *testing.T) {
 	t.Parallel()
 	c, b := alone(t)
 	x := c.anchored(b.node)
-	if err := b.node.anchors.Keep(t.Context(), x); err != nil {
+	if err := b.node.anchoring.Load().kept.Keep(t.Context(), x); err != nil {
 		t.Fatal(err)
 	}
 	b.stop()
@@ -185,7 +185,7 @@ func TestDamagedAnchorsAreSetAsideAndElectorsAreServed(t *testing.T) {
 			return os.WriteFile(filepath.Join(dir, filepath.Base(ledger.AnchorFile(3))), x.Bytes(), 0o600)
 		},
 	} {
-		dir := filepath.Join(b.config().Data, anchorsDir)
+		dir := anchorsDir(b.config().Data, 0)
 		if err := spoil(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -193,12 +193,12 @@ func TestDamagedAnchorsAreSetAsideAndElectorsAreServed(t *testing.T) {
 		if a := b.checkIn(c.home(1, 0)); a.Refusal == ledger.BureauNotOpen {
 			t.Errorf("%+v", a)
 		}
-		if kept, err := b.node.anchors.all(); err != nil || len(kept) > 0 {
+		if kept, err := b.node.anchoring.Load().kept.all(); err != nil || len(kept) > 0 {
 			t.Errorf("%d anchors go on, %v", len(kept), err)
 		}
 		b.stop()
 	}
-	aside, err := filepath.Glob(filepath.Join(b.config().Data, anchorsDir+"-damaged-*", anchorsDir, "*"))
+	aside, err := filepath.Glob(filepath.Join(b.config().Data, "anchors-damaged-*", "anchors", "*"))
 	if err != nil || len(aside) != 2 || strings.Count(b.log.String(), "set aside") != 2 {
 		t.Errorf("set aside: %v, %v; the log says\n%s", aside, err, b.log)
 	}

@@ -102,14 +102,14 @@ func (h *Heads) watch() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(own) == 0 || own[0].Header.Identity() != h.waits.batch {
-		h.waits.since, h.waits.size, h.waits.batch = time.Now(), size, ledger.Hash{}
+		h.waits.since, h.waits.size, h.waits.batch, h.waits.told = time.Now(), size, ledger.Hash{}, false
 		if len(own) > 0 {
 			h.waits.batch = own[0].Header.Identity()
 		}
 		return
 	}
-	if !h.alarms.LeftOut && size > h.waits.size && time.Since(h.waits.since) > overdue {
-		h.alarms.LeftOut = true
+	if !h.waits.told && size > h.waits.size && time.Since(h.waits.since) > overdue {
+		h.waits.told = true
 		h.cfg.Logger.Error("the ledger grows, but this bureau's batches get no place in it: call the principal bureau", "waiting", time.Since(h.waits.since).Round(time.Second))
 	}
 }
@@ -130,6 +130,7 @@ func (h *Heads) compare(raw []byte) {
 	h.mu.Lock()
 	before := h.words[w.Member]
 	h.words[w.Member] = w
+	h.spoken[w.Member.Bureau] = Spoken{At: time.Now(), Epoch: w.Epoch, Size: w.Applied.Size}
 	h.mu.Unlock()
 	if before != nil {
 		if proof, ok := h.cfg.Group.Contradiction(before, w); ok {
@@ -140,7 +141,7 @@ func (h *Heads) compare(raw []byte) {
 	if w.Epoch != head.Epoch || w.Applied.Size > head.Size {
 		return
 	}
-	entry, err := h.cfg.Ledger.Entry(w.Applied.Size - 1)
+	entry, err := h.cfg.Ledger.Entry(ledger.Reference(w.Epoch, w.Applied.Size-1))
 	if err != nil || ledger.LeafHash(entry) == w.Applied.Head {
 		return
 	}

@@ -1,26 +1,34 @@
 package heads
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"sort"
 	"time"
 
 	"pointage/ledger"
 )
 
-// run exchanges with one peer after the other.
+// run exchanges with one peer after the other. It rests as long as it worked, and exchangeEvery at least: on a
+// machine that can't keep up the table comes first.
 func (h *Heads) run(ctx context.Context) {
-	tick := time.NewTicker(exchangeEvery)
-	defer tick.Stop()
+	rest := time.NewTimer(exchangeEvery)
+	defer rest.Stop()
+	began := time.Now()
 	for turn := 0; ; turn++ {
+		rest.Reset(max(exchangeEvery, time.Since(began)))
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-rest.C:
 		}
+		began = time.Now()
 		h.settle()
 		h.relay(ctx)
 		h.watch()
+		h.hold()
 		peers := h.cfg.Peers.Connected()
 		if len(peers) == 0 {
 			continue
@@ -134,7 +142,7 @@ func (h *Heads) hear(ctx context.Context, peer ledger.BureauNumber, told []byte)
 		if h.known(id) {
 			continue
 		}
-		if err := s.Verify(h.cfg.Group); err != nil {
+		if err := h.cfg.Ledger.Verify(s); err != nil {
 			return fmt.Errorf("head of %v: %w", s.Header.Author, err)
 		}
 		if err := h.look(ctx, peer, s, &fetches); err != nil {
@@ -186,18 +194,52 @@ func (h *Heads) look(ctx context.Context, peer ledger.BureauNumber, s *ledger.Si
 // at is the header of the batch that is known to have the author's sequence number.
 func (h *Heads) at(a ledger.Author, sequence uint64) (*ledger.SignedHeader, bool) {
 	q := ledger.ChainRequest{Author: a, From: sequence, To: sequence + 1}
-	batches, _, err := h.cfg.Ledger.Chain(q, 1)
-	if err != nil {
-		return nil, false
+	var batches []*ledger.Batch
+	if end, ok := h.placed(a); !ok || sequence < end {
+		var err error
+		if batches, _, err = h.cfg.Ledger.Chain(q, 1); err != nil {
+			return nil, false
+		}
 	}
 	if len(batches) == 0 {
-		batches = h.beyond(q, nil)
+		if b := h.fetched(a, sequence); b != nil {
+			batches = []*ledger.Batch{b}
+		} else if memberOf(a) == h.cfg.Self {
+			batches = h.beyond(q, nil)
+		}
 	}
 	if len(batches) == 0 {
 		return nil, false
 	}
 	s := batches[0].Signed()
 	return &s, true
+}
+
+// fetched is the batch beyond the ledger that has the author's sequence number, nil for none.
+func (h *Heads) fetched(a ledger.Author, sequence uint64) *ledger.Batch {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	batches := h.ahead[a]
+	i := sort.Search(len(batches), func(i int) bool { return sequence < batches[i].Header.Next() })
+	if i == len(batches) || sequence < batches[i].Header.First {
+		return nil
+	}
+	return batches[i].Batch
+}
+
+// placed is the sequence number behind the author's last batch in the ledger; false for one whose
+// session is not its machine's newest there.
+func (h *Heads) placed(a ledger.Author) (uint64, bool) {
+	heads, err := h.cfg.Ledger.Heads()
+	if err != nil {
+		return 0, false
+	}
+	for i := range heads {
+		if heads[i].Header.Author == a {
+			return heads[i].Header.Next(), true
+		}
+	}
+	return 0, false
 }
 
 // end is the sequence number behind the author's last batch that is known.
@@ -208,16 +250,8 @@ func (h *Heads) end(a ledger.Author) uint64 {
 		return batches[len(batches)-1].Header.Next()
 	}
 	h.mu.Unlock()
-	heads, err := h.cfg.Ledger.Heads()
-	if err != nil {
-		return 0
-	}
-	for _, s := range heads {
-		if s.Header.Author == a {
-			return s.Header.Next()
-		}
-	}
-	return 0
+	end, _ := h.placed(a)
+	return end
 }
 
 // fetch asks for a part of a chain and keeps it; more says that the peer has yet more of it.
@@ -237,7 +271,8 @@ func (h *Heads) fetch(ctx context.Context, peer ledger.BureauNumber, q ledger.Ch
 		return false, err
 	}
 	for _, b := range a.Batches {
-		if err := b.Verify(h.cfg.Group); err != nil {
+		s := b.Signed()
+		if err := h.cfg.Ledger.Verify(&s); err != nil {
 			return false, fmt.Errorf("batch of %v: %w", b.Header.Author, err)
 		}
 		if !h.keep(ctx, b) {
@@ -247,10 +282,26 @@ func (h *Heads) fetch(ctx context.Context, peer ledger.BureauNumber, q ledger.Ch
 	return a.More && len(a.Batches) > 0, nil
 }
 
+// Rewound is told that the ledger has moved to a new epoch and dropped batches: those of other
+// authors are kept, so that they find their places again though nobody else should have them.
+func (h *Heads) Rewound(ctx context.Context, dropped []*ledger.Batch) {
+	h.mu.Lock()
+	clear(h.seen)
+	h.waits.batch = ledger.Hash{} // positions begin anew
+	h.mu.Unlock()
+	for _, b := range dropped {
+		if memberOf(b.Header.Author) != h.cfg.Self {
+			h.keep(ctx, b)
+		}
+	}
+}
+
 // keep takes a batch that goes on from what is known; one that does not is proof of a fork.
 func (h *Heads) keep(ctx context.Context, b *ledger.Batch) bool {
-	if _, placed := h.cfg.Ledger.Answer(b); placed {
-		return true
+	if end, ok := h.placed(b.Header.Author); !ok || b.Header.First < end {
+		if _, placed := h.cfg.Ledger.Answer(b); placed {
+			return true
+		}
 	}
 	s := b.Signed()
 	if b.Header.First > 0 {
@@ -265,14 +316,16 @@ func (h *Heads) keep(ctx context.Context, b *ledger.Batch) bool {
 	a := b.Header.Author
 	h.mu.Lock()
 	full := len(h.ahead[a]) >= maxAhead || h.count >= maxAheadAll
-	if !full {
-		h.ahead[a] = append(h.ahead[a], known{b, time.Now()})
+	// What an epoch dropped comes after, and stands before, what was ahead of it.
+	at, twice := slices.BinarySearchFunc(h.ahead[a], b.Header.First, func(k known, first uint64) int { return cmp.Compare(k.Header.First, first) })
+	if !full && !twice {
+		h.ahead[a] = slices.Insert(h.ahead[a], at, known{b, time.Now()})
 		h.count++
 		h.touch(b, 1)
 	}
 	h.mu.Unlock()
-	if full {
-		return false
+	if full || twice {
+		return twice
 	}
 	h.cfg.Learned(b)
 	return true

@@ -48,12 +48,15 @@ type Peers interface {
 // Ledger is the group's ledger as this bureau has it.
 type Ledger interface {
 	Head() ledger.ChainHead
-	Entry(position uint64) ([]byte, error)
+	// Entry is the entry that a reference names.
+	Entry(ref uint64) ([]byte, error)
 	Heads() ([]ledger.SignedHeader, error)
 	Chain(q ledger.ChainRequest, most int) (batches []*ledger.Batch, more bool, err error)
 	// Openings lists the first headers of the machine's sessions.
 	Openings(m ledger.Member) ([]ledger.SignedHeader, error)
 	Answer(b *ledger.Batch) (ans ledger.Answer, placed bool)
+	// Verify is the header's own Verify; what held once may be remembered.
+	Verify(h *ledger.SignedHeader) error
 }
 
 // Own is this bureau's own chain.
@@ -78,11 +81,14 @@ type Config struct {
 	// Record makes evidence durable in this bureau's chain.
 	Record func(context.Context, ledger.Body) error
 	// Relay proposes another author's batch where this member leads, and says false where not.
-	Relay  func(context.Context, *ledger.Batch) bool
+	Relay func(context.Context, *ledger.Batch) bool
+	// Again proposes anew what this bureau's ledger has no place for.
+	Again  func()
 	Logger *slog.Logger
 }
 
-// Alarms are what people must know of; each grows only.
+// Alarms are what people must know of. What proves a lie or a lost medium stays for the day; that batches wait for their
+// place is over once they have it.
 type Alarms struct {
 	// Forks counts proofs of two histories of one machine, Equivocations those of two words.
 	Forks, Equivocations int
@@ -106,18 +112,26 @@ type Heads struct {
 	count int
 	// touched counts the statements of ahead that are about each right.
 	touched map[ledger.Right]int
+	// settled is where the ledger and count stood when settle looked last.
+	settled struct {
+		head  ledger.ChainHead
+		count int
+	}
 	// seen are identities of headers that agree with what is known, so that each is looked at once.
 	seen map[ledger.Hash]bool
 	// proofs are the contradictions that have been recorded.
 	proofs map[[2]ledger.Hash]bool
-	// words are the newest of each member.
-	words  map[ledger.Member]*ledger.Word
-	alarms Alarms
-	// waits is this bureau's oldest batch without a place, since when, and the ledger's size then.
+	// words are the newest of each member, spoken what each bureau last spoke for itself.
+	words   map[ledger.Member]*ledger.Word
+	spoken  map[ledger.BureauNumber]Spoken
+	alarms  Alarms
+	answers answers
+	// waits is this bureau's oldest batch without a place, since when, the ledger's size then, and whether it was told.
 	waits struct {
 		batch ledger.Hash
 		since time.Time
 		size  uint64
+		told  bool
 	}
 }
 
@@ -139,7 +153,7 @@ func Start(cfg Config) *Heads {
 func newHeads(cfg Config) *Heads {
 	return &Heads{
 		cfg: cfg, ahead: map[ledger.Author][]known{}, touched: map[ledger.Right]int{}, seen: map[ledger.Hash]bool{},
-		proofs: map[[2]ledger.Hash]bool{}, words: map[ledger.Member]*ledger.Word{},
+		proofs: map[[2]ledger.Hash]bool{}, words: map[ledger.Member]*ledger.Word{}, spoken: map[ledger.BureauNumber]Spoken{}, answers: newAnswers(),
 	}
 }
 
@@ -154,7 +168,9 @@ func (h *Heads) Close() error {
 func (h *Heads) Alarms() Alarms {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.alarms
+	a := h.alarms
+	a.LeftOut = a.LeftOut || h.waits.told
+	return a
 }
 
 // Ahead is how many batches are known that the ledger does not have yet.
@@ -162,6 +178,46 @@ func (h *Heads) Ahead() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.count
+}
+
+// Known lists the batches of other authors that the ledger does not have yet.
+func (h *Heads) Known() (out []*ledger.Batch) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, batches := range h.ahead {
+		for _, b := range batches {
+			out = append(out, b.Batch)
+		}
+	}
+	return out
+}
+
+// Spoken is what a bureau last said of its own ledger.
+type Spoken struct {
+	At time.Time
+	// Epoch and Size are its ledger's then.
+	Epoch uint8
+	Size  uint64
+}
+
+// Spoke says when a bureau last spoke for itself, and how far its ledger went; false for never.
+func (h *Heads) Spoke(b ledger.BureauNumber) (Spoken, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w, ok := h.spoken[b]
+	return w, ok
+}
+
+// Waits is since when the oldest batch of a bureau that has no place in the ledger is known; false when all have one.
+func (h *Heads) Waits(b ledger.BureauNumber) (since time.Time, some bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for a, batches := range h.ahead {
+		if a.Bureau == b && (!some || batches[0].since.Before(since)) {
+			since, some = batches[0].since, true
+		}
+	}
+	return since, some
 }
 
 // Admissions lists the admissions of a right that are known from chains alone; Position is 0,
@@ -241,11 +297,16 @@ func memberOf(a ledger.Author) ledger.Member {
 
 // settle forgets the batches that the ledger has by now.
 func (h *Heads) settle() {
+	head := h.cfg.Ledger.Head()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if head == h.settled.head && h.count == h.settled.count {
+		return
+	}
 	for a, batches := range h.ahead {
 		n := 0
-		for n < len(batches) {
+		end, newest := h.placed(a)
+		for n < len(batches) && (!newest || batches[n].Header.First < end) {
 			if _, placed := h.cfg.Ledger.Answer(batches[n].Batch); !placed {
 				break
 			}
@@ -257,4 +318,5 @@ func (h *Heads) settle() {
 			delete(h.ahead, a)
 		}
 	}
+	h.settled.head, h.settled.count = head, h.count
 }

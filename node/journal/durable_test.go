@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -357,10 +358,27 @@ func TestAFaultThatNobodySawIsToldAtClose(t *testing.T) {
 		return 0, nil
 	})
 	appended1(t, j, count(1))
-	time.AfterFunc(time.Millisecond, release)
+	go func() { // the fault comes when closing has looked at all media
+		for !allEnding(j.written()) {
+			runtime.Gosched()
+		}
+		release()
+	}()
 	if err := j.Close(); !errors.Is(err, syscall.EIO) {
 		t.Errorf("close: %v", err)
 	}
+}
+
+func allEnding(media []*medium) bool {
+	for _, m := range media {
+		m.mu.Lock()
+		ending := m.ending
+		m.mu.Unlock()
+		if !ending {
+			return false
+		}
+	}
+	return true
 }
 
 func TestTheUnionIsDurableBeforeTheSessionBegins(t *testing.T) {

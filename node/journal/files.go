@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"pointage/node/machine"
 )
 
 // files is what the journal needs of a file system. It has two implementations: the
@@ -63,19 +63,12 @@ func (machineFiles) Open(name string, how access) (file, error) {
 func (machineFiles) Rename(from, to string) error { return os.Rename(from, to) }
 
 func (machineFiles) SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return machine.SyncDir(dir)
 }
 
 func (machineFiles) Free(dir string) (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, err
-	}
-	return int64(min(st.Bavail, math.MaxInt64/uint64(st.Bsize))) * int64(st.Bsize), nil
+	n, err := machine.Free(dir)
+	return int64(min(n, math.MaxInt64)), err
 }
 
 type machineFile struct{ *os.File }

@@ -9,9 +9,9 @@ import (
 	"testing/fstest"
 )
 
-// machine is a Linux file system with a disk, two sticks of which one has no serial number, an
+// laptop is a Linux file system with a disk, two sticks of which one has no serial number, an
 // encrypted volume on the disk, and a file system that hides its device.
-func machine() fstest.MapFS {
+func laptop() fstest.MapFS {
 	const (
 		usb   = "sys/devices/pci0000:00/0000:00:14.0/usb1/"
 		stick = usb + "1-2/1-2:1.0/host2/target2:0:0/2:0:0:0/"
@@ -76,7 +76,7 @@ func TestAStickIsKnownByItsSerialNumber(t *testing.T) {
 		"/loop":                    "",
 		"/proc":                    "",
 	} {
-		got, err := HardwareOf(machine(), dir)
+		got, err := HardwareOf(laptop(), dir)
 		if err != nil || got != want {
 			t.Errorf("%s: %q, %v, want %q", dir, got, err, want)
 		}
@@ -85,7 +85,7 @@ func TestAStickIsKnownByItsSerialNumber(t *testing.T) {
 
 func TestHardwareThatCannotBeToldIsNone(t *testing.T) {
 	without := func(name string) fstest.MapFS {
-		m := machine()
+		m := laptop()
 		delete(m, name)
 		return m
 	}
@@ -94,21 +94,21 @@ func TestHardwareThatCannotBeToldIsNone(t *testing.T) {
 		"no mount":        fstest.MapFS{"proc/self/mountinfo": {Data: []byte("rubbish\n")}},
 		"no such device":  without("sys/dev/block/8:17"),
 		"no serial":       without("sys/devices/pci0000:00/0000:00:14.0/usb1/1-2/serial"),
-		"link elsewhere":  changed(machine(), "sys/dev/block/8:17", "../../../etc", fs.ModeSymlink),
-		"link out of all": changed(machine(), "sys/dev/block/8:17", "../../../../../etc", fs.ModeSymlink),
-		"not a link":      changed(machine(), "sys/dev/block/8:17", "x", 0),
+		"link elsewhere":  changed(laptop(), "sys/dev/block/8:17", "../../../etc", fs.ModeSymlink),
+		"link out of all": changed(laptop(), "sys/dev/block/8:17", "../../../../../etc", fs.ModeSymlink),
+		"not a link":      changed(laptop(), "sys/dev/block/8:17", "x", 0),
 	} {
 		if got, err := HardwareOf(root, "/media/KEY ONE"); err != nil || got != "" {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	if _, err := HardwareOf(machine(), "media"); err == nil {
+	if _, err := HardwareOf(laptop(), "media"); err == nil {
 		t.Error("a relative path has hardware")
 	}
-	if _, err := HardwareOf(changed(machine(), "proc/self/mountinfo", strings.Repeat("x", maxMounts+1), 0), "/"); err == nil {
+	if _, err := HardwareOf(changed(laptop(), "proc/self/mountinfo", strings.Repeat("x", maxMounts+1), 0), "/"); err == nil {
 		t.Error("a list of mounts beyond the limit was read")
 	}
-	long := changed(machine(), "sys/devices/pci0000:00/0000:00:14.0/usb1/1-2/serial", strings.Repeat("ab", 300), 0)
+	long := changed(laptop(), "sys/devices/pci0000:00/0000:00:14.0/usb1/1-2/serial", strings.Repeat("ab", 300), 0)
 	if got, err := HardwareOf(long, "/media/KEY ONE"); err != nil || len(got) == 0 || len(got) > maxHardware {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}

@@ -102,7 +102,7 @@ type Options struct {
 
 // ErrStopped is the fault of a journal with fewer than two media: it records nothing more.
 // Whatever was not durable by then may be found by the next opening all the same.
-var ErrStopped = errors.New("the journal has stopped, fewer than two of its three media can be written: bring the keys to a spare machine or replace the medium, and open again")
+var ErrStopped = errors.New("the journal has stopped, fewer than two of its three media can be written: replace the medium or free space on it, or bring the keys to a spare machine, and open again")
 
 // ErrClosed is the fault of acts after Close.
 var ErrClosed = errors.New("the journal is closed")

@@ -321,6 +321,7 @@ func TestADamagedByteIsFoundAndTheOthersAreTaken(t *testing.T) {
 		noneOf(t, j, Levelled, TornTail)
 		closed(t, j)
 	}
+	t.Logf("%d damages, each found in its place", flips)
 }
 
 func TestRecordsMissingOnAllMediaAreNotPassedOver(t *testing.T) {

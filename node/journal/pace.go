@@ -2,13 +2,12 @@ package journal
 
 import "time"
 
-// Pacing: while the reader of Next has a batch on its way to the group and another one waiting,
-// what is signed now could only wait behind them. So it gathers instead, and shares a signature,
-// an fsync and a place in the group with what comes meanwhile.
+// Pacing: while the reader of Next has a batch on its way to the group, what is signed now could only wait behind it.
+// So it gathers instead, and shares a signature, an fsync and a place in the group with what comes meanwhile.
 const (
 	// paceFrom is how many batches the reader must have before it is waited for; beyond paceTo
 	// it is far behind (no group answers), and nobody waits for it.
-	paceFrom, paceTo = 2, 8
+	paceFrom, paceTo = 1, 8
 	// maxPace bounds the wait.
 	maxPace = 10 * time.Millisecond
 )

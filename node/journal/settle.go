@@ -18,7 +18,7 @@ import (
 const maxSettling = 256 << 10
 
 // settledNote is the key of the note that says how an incarnation before was read: uint32
-// generation, uint8 media.
+// generation, uint8 media, and the head of its chain (session, uint64 next, hash) if it has one.
 func settledNote(i ledger.Incarnation) string { return fmt.Sprintf("%ssettled %d", ownNotes, i) }
 
 // Unfenced says what this session's opening says: whether an incarnation before may be at work.
@@ -90,6 +90,37 @@ func (j *Journal) settle(ctx context.Context, h *History) error {
 	})
 }
 
+func encodeSettled(generation uint32, media uint8, head *ledger.Head) []byte {
+	out := append(binary.BigEndian.AppendUint32(nil, generation), media)
+	if head == nil {
+		return out
+	}
+	out = append(out, head.Session[:]...)
+	out = binary.BigEndian.AppendUint64(out, head.Next)
+	return append(out, head.Hash[:]...)
+}
+
+// Settlements are what this journal's notes say of the incarnations before: the statements that its
+// chain has, or is to have before anybody is admitted fully.
+func (j *Journal) Settlements() (out []*ledger.Settled) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i := range j.opt.Incarnation {
+		n, ok := j.notes[settledNote(i)]
+		if !ok || len(n.value) < 5 {
+			continue
+		}
+		s := &ledger.Settled{Incarnation: i, Generation: binary.BigEndian.Uint32(n.value), Media: n.value[4]}
+		if b := n.value[5:]; len(b) == len(s.Head.Session)+8+len(s.Head.Hash) {
+			s.Head = &ledger.Head{Next: binary.BigEndian.Uint64(b[len(s.Head.Session):])}
+			copy(s.Head.Session[:], b)
+			copy(s.Head.Hash[:], b[len(s.Head.Session)+8:])
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
 // of is the same bureau's binding at another incarnation.
 func (b binding) of(i ledger.Incarnation) binding {
 	b.incarnation = i
@@ -100,7 +131,7 @@ func (b binding) of(i ledger.Incarnation) binding {
 // incarnations that had been settled there.
 func (h *History) settles() map[string][]byte {
 	out := map[string][]byte{
-		settledNote(h.opt.Incarnation): append(binary.BigEndian.AppendUint32(nil, h.Generation), h.Media),
+		settledNote(h.opt.Incarnation): encodeSettled(h.Generation, h.Media, h.Head()),
 	}
 	for i := range h.opt.Incarnation {
 		if n, ok := h.u.notes[settledNote(i)]; ok {

@@ -2,6 +2,7 @@ package pollbook
 
 import (
 	"bytes"
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -192,13 +193,18 @@ func TestSameBytesAreProposedUntilTheyAreAnswered(t *testing.T) {
 	c.mu.Lock()
 	one.proposed = nil
 	c.mu.Unlock()
-	one.deaf.Store(3)
-	wantAdmitted(t, one.checkIn(home(1, 0)), true)
+	one.isolated.Store(true)
+	x := one.begin(t.Context(), home(1, 0))
+	eventually(t, "it is proposed again and again", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(one.proposed) > 3
+	})
+	one.isolated.Store(false)
+	wantAdmitted(t, c.told(x), false)
+	one.linked()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(one.proposed) != 4 {
-		t.Fatalf("proposed %d times", len(one.proposed))
-	}
 	for _, b := range one.proposed {
 		if !bytes.Equal(b, one.proposed[0]) {
 			t.Fatal("other bytes were proposed again")
@@ -209,7 +215,22 @@ func TestSameBytesAreProposedUntilTheyAreAnswered(t *testing.T) {
 	}
 }
 
-func TestBacklogIsHandedInInOrder(t *testing.T) {
+func TestAnAnswerThatIsLostIsFoundInTheLedger(t *testing.T) {
+	c := newCommune(t, nil)
+	one := c.opened(1)
+	c.mu.Lock()
+	one.proposed = nil
+	c.mu.Unlock()
+	one.deaf.Store(3)
+	wantAdmitted(t, one.checkIn(home(1, 0)), true)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(one.proposed) != 1 {
+		t.Errorf("proposed %d times: each is an entry in everybody's log", len(one.proposed))
+	}
+}
+
+func TestBacklogIsPlacedInOrder(t *testing.T) {
 	c := newCommune(t, nil)
 	one, two := c.opened(1), c.opened(2)
 	one.isolate()
@@ -219,24 +240,31 @@ func TestBacklogIsHandedInInOrder(t *testing.T) {
 	if s := one.book.Status(); s.Link != Alone || s.Backlog < 6 {
 		t.Fatalf("%+v", s)
 	}
-	c.mu.Lock()
-	one.proposed = nil
-	c.mu.Unlock()
 	one.join()
 	one.linked()
 	for i := range 6 {
 		wantRefusal(t, two.checkIn(home(1, i)), ledger.AlreadyAdmitted, 1)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	next := uint64(0)
-	for _, raw := range one.proposed {
-		b, err := ledger.DecodeBatch(raw)
+	next, positions := uint64(0), []uint64(nil)
+	err := two.store.ByBureau(1, func(at uint64) bool { positions = append(positions, at); return true })
+	if err != nil || len(positions) < 7 {
+		t.Fatal(positions, err)
+	}
+	for _, at := range positions {
+		raw, err := two.store.Entry(at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if next != 0 && b.Header.First > next {
-			t.Fatalf("statement %d was proposed before %d", b.Header.First, next)
+		e, err := ledger.DecodeEntry(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := ledger.DecodeBatch(e.Batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Header.First != next {
+			t.Fatalf("statement %d stands behind %d", b.Header.First, next)
 		}
 		next = b.Header.Next()
 	}
@@ -261,5 +289,90 @@ func TestSessionThatTheGroupRefusesGoesOnAlone(t *testing.T) {
 	one.stop()
 	if a := c.wait(start); a.err == nil && a.receipt.Refusal != ledger.NotRefused {
 		t.Fatalf("%+v", a)
+	}
+}
+
+// parking is a group in which the batch before never comes; at lists when it was asked.
+type parking struct {
+	mu sync.Mutex
+	at []time.Time
+}
+
+func (g *parking) Linked() bool { return true }
+
+func (g *parking) Propose(context.Context, []byte) (*ledger.Answer, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.at = append(g.at, time.Now())
+	return &ledger.Answer{Status: ledger.Parked}, nil
+}
+
+func TestABatchThatWaitsForEverIsProposedRarely(t *testing.T) {
+	c := newCommune(t, nil)
+	one := c.opened(1)
+	one.isolate()
+	wantAdmitted(t, c.told(one.begin(t.Context(), home(1, 0))), false)
+	if err := one.book.Close(); err != nil {
+		t.Fatal(err)
+	}
+	g, err := &parking{}, error(nil)
+	one.book, err = Open(Config{Group: c.day.Group, Journal: one.journal, Peers: peers{one}, Proposer: g, View: one.store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is proposed again", func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return len(g.at) > 1
+	})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if took := g.at[1].Sub(g.at[0]); took < parkedAgain {
+		t.Errorf("proposed again after %v: each time is an entry in everybody's log", took)
+	}
+}
+
+func TestBacklogGoesInManyAtATimeAndInOrder(t *testing.T) {
+	c := newCommune(t, nil)
+	one := c.opened(1)
+	one.isolate()
+	const backlog = 60
+	for i := range backlog {
+		wantAdmitted(t, c.told(one.begin(t.Context(), home(1, i))), false)
+	}
+	c.mu.Lock()
+	one.lag, one.most = 5*time.Millisecond, 0
+	c.mu.Unlock()
+	one.join()
+	one.linked()
+	c.mu.Lock()
+	most := one.most
+	one.lag = 0
+	c.mu.Unlock()
+	if most < 4 || most > maxUnderWay {
+		t.Errorf("%d batches under way at a time", most)
+	}
+	for i := range backlog {
+		if r := one.checkIn(home(1, i)); r.Refusal != ledger.AlreadyAdmitted || !r.Replicated && r.Record == (ledger.StatementID{}) {
+			t.Fatalf("elector %d: %+v", i, r)
+		}
+	}
+	if s := one.book.Status(); s.Tally.Alarms != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestTwoBureauxThatReachOnlyEachOtherMoveRights(t *testing.T) {
+	c := newCommune(t, func(c *commune) { c.barrier, c.asking = 50*time.Millisecond, 500*time.Millisecond })
+	one, two, three := c.opened(1), c.opened(2), c.opened(3)
+	for _, b := range []*bureau{one, two, three} {
+		b.isolated.Store(true) // nobody leads anywhere
+	}
+	c.setCut(3, true)
+	wantAdmitted(t, two.checkIn(home(1, 0)), false)
+	wantRefusal(t, one.checkIn(home(1, 0)), ledger.ReleasedElsewhere, 2)
+	wantAdmitted(t, one.checkIn(home(2, 0)), false)
+	if r := two.checkIn(home(3, 0)); r.Refusal != ledger.HomeUnreachable {
+		t.Errorf("a right of a bureau that nobody reaches: %+v", r)
 	}
 }

@@ -21,7 +21,7 @@ import (
 
 const (
 	// patience bounds every wait of a test.
-	patience = 20 * time.Second
+	patience = time.Minute
 	// never is a barrier that no test waits for.
 	never = time.Minute
 )
@@ -63,8 +63,11 @@ type bureau struct {
 	// closed; passes lets that many through. deaf: so many answers are lost on the way.
 	isolated, shut atomic.Bool
 	passes, deaf   atomic.Int32
-	// commune.mu guards these.
-	proposed [][]byte
+	// commune.mu guards these: what was proposed, how many are under way and the most at a time. lag is
+	// how long an answer takes.
+	proposed       [][]byte
+	underWay, most int
+	lag            time.Duration
 }
 
 func newCommune(t *testing.T, change func(*commune)) *commune {
@@ -248,7 +251,20 @@ func (g group) Propose(ctx context.Context, batch []byte) (*ledger.Answer, error
 	b, c := g.b, g.b.c
 	c.mu.Lock()
 	b.proposed = append(b.proposed, bytes.Clone(batch))
+	b.underWay++
+	b.most = max(b.most, b.underWay)
+	lag := b.lag
 	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		b.underWay--
+		c.mu.Unlock()
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(lag):
+	}
 	for b.shut.Load() && b.passes.Add(-1) < 0 {
 		b.passes.Add(1)
 		select {

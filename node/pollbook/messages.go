@@ -14,7 +14,7 @@ func (p *Pollbook) Receive(m rights.Message) {
 		return
 	}
 	e := m.Event()
-	if e == nil {
+	if e == nil || p.fromRetired(m) {
 		return
 	}
 	if _, asks := e.(rights.Requested); asks && !p.lends(m.Right, m.By) {
@@ -33,6 +33,19 @@ func (p *Pollbook) Receive(m rights.Message) {
 	if !r.untouched() { // a message that led to nothing leaves nothing
 		p.rows[m.Right] = r
 	}
+}
+
+// fromRetired says whether a release or a return is signed with a retired key: whoever has that
+// key now may not be the bureau any more.
+func (p *Pollbook) fromRetired(m rights.Message) bool {
+	if m.Kind != rights.ReleaseMessage && m.Kind != rights.ReturnMessage {
+		return false
+	}
+	x, err := ledger.DecodeExtract(m.Extract)
+	if err != nil {
+		return false // no event comes of it
+	}
+	return p.cfg.Retired(ledger.Member{Bureau: x.Header.Author.Bureau, Incarnation: x.Header.Author.Incarnation})
 }
 
 // lends says whether another right may go to a bureau. What it was given before it may ask for

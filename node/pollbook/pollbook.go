@@ -74,6 +74,9 @@ type Config struct {
 	Away bool
 	// Unfenced marks an incarnation that may only admit provisionally.
 	Unfenced bool
+	// Retired says whether an amendment has retired a machine's key: what it releases or returns
+	// no longer arrives. Nil for never.
+	Retired func(ledger.Member) bool
 	// Barrier is D: how long an admission waits for the group. AskTimeout is how
 	// long the desk waits for a release.
 	Barrier, AskTimeout time.Duration
@@ -124,6 +127,7 @@ type Pollbook struct {
 	work sync.WaitGroup
 	// declaring is held by the act that opens or closes the bureau.
 	declaring chan struct{}
+	tries     tries
 
 	mu sync.Mutex
 	// rows holds every right of which more is known than the roll says.
@@ -145,6 +149,8 @@ type Pollbook struct {
 	left  chan struct{}
 	// handedIn is the chain's batch up to which the group has answered.
 	handedIn journal.Cursor
+	// endRound ends the present round of upload.
+	endRound context.CancelFunc
 	// sessions are those that Open replayed, and how far each goes.
 	sessions map[ledger.SessionID]uint64
 }
@@ -159,7 +165,8 @@ type Tally struct {
 	Refused int
 	// Voided counts admissions taken back before the light, Annulled after it.
 	Voided, Annulled int
-	// Alarms counts conflicts that the group reported after the light.
+	// Alarms counts what people must look at: conflicts that the group reported after the light, and
+	// batches that it did not place.
 	Alarms int
 }
 
@@ -167,6 +174,9 @@ type Tally struct {
 func Open(cfg Config) (*Pollbook, error) {
 	if cfg.AskTimeout == 0 {
 		cfg.AskTimeout = DefaultAskTimeout
+	}
+	if cfg.Retired == nil {
+		cfg.Retired = func(ledger.Member) bool { return false }
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -185,7 +185,7 @@ func TestProxyThatWasDeferredWaitsAndEnds(t *testing.T) {
 			eventually(t, "the question waits", func() bool {
 				p.mu.Lock()
 				defer p.mu.Unlock()
-				return len(p.rows[x].deferred) == 1
+				return len(p.rows[x].deferred) == 1 && len(p.rows[right(home(1, 0))].waiters) == 0
 			})
 			p.step(x, rights.Lost{})
 			wantAdmitted(t, c.told(desk), true)

@@ -148,6 +148,47 @@ func TestProxyTakesBothRightsFromTwoHomesUnderEveryPolicy(t *testing.T) {
 	}
 }
 
+func TestRequestThatWasLostIsRepeatedForTheProxy(t *testing.T) {
+	c := newCommune(t, func(c *commune) { c.away = false }) // only a proxy moves a right to be admitted
+	one := c.opened(1)
+	c.opened(2)
+	c.oneWay(1, 2, true)
+	desk := one.beginProxy(t.Context(), home(2, 0), home(1, 0))
+	eventually(t, "the request is lost", func() bool { return len(c.messages(1, 2, rights.ProxyRequestMessage)) > 0 })
+	c.oneWay(1, 2, false)
+	wantAdmitted(t, c.told(desk), true)
+}
+
+func TestHoldersOfOnePrincipalAreToldEachTheirOwn(t *testing.T) {
+	c := newCommune(t, nil)
+	one := c.opened(1)
+	c.opened(2)
+	c.opened(3)
+	p := home(1, 0)
+	before := func(h ledger.ElectorToken) bool { return bytes.Compare(h[:], p[:]) < 0 }
+	find := func(n ledger.BureauNumber, want bool) ledger.ElectorToken {
+		for i := range 40 {
+			if h := home(n, i); before(h) == want {
+				return h
+			}
+		}
+		t.Fatalf("no holder whose token comes first is %v", want)
+		panic("unreachable")
+	}
+	c.oneWay(1, 2, true)
+	c.oneWay(1, 3, true)
+	early, late := find(2, true), find(3, false)
+	first := one.beginProxy(t.Context(), p, early) // waits for its holder's right, and takes the principal's then
+	eventually(t, "the first waits", func() bool { return one.state(carry(early)).Desk == rights.Asking })
+	second := one.beginProxy(t.Context(), p, late) // has the principal's right, and waits for its holder's
+	eventually(t, "the second waits", func() bool { return one.state(carry(late)).Desk == rights.Asking })
+	c.oneWay(1, 2, false)
+	wantOf(t, c.told(first), ledger.InProgress, ledger.Admit, 0)
+	c.oneWay(1, 3, false)
+	wantAdmitted(t, c.told(second), true)
+	c.bureaux[2].atHomeAgain(carry(early))
+}
+
 func TestHomesOwnProofRefusesAProxyWithoutTheLedger(t *testing.T) {
 	c := newCommune(t, nil)
 	one, two := c.opened(1), c.opened(2)

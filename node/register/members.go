@@ -96,12 +96,7 @@ func SealMembers(w io.Writer, b Binding, members []Member, recipients []age.Reci
 		if err := check.next(m); err != nil {
 			return fmt.Errorf("seal members: member %d: %w", i, err)
 		}
-		var r cryptobyte.Builder
-		r.AddUint16(m.Number)
-		r.AddUint16(uint16(m.Bureau))
-		r.AddUint8(uint8(m.Function))
-		addUint40(&r, m.NationalNumber.Uint64())
-		if err := s.record(r.BytesOrPanic()); err != nil {
+		if err := s.record(encodeMember(m)); err != nil {
 			return fmt.Errorf("seal members: %w", err)
 		}
 	}
@@ -109,6 +104,15 @@ func SealMembers(w io.Writer, b Binding, members []Member, recipients []age.Reci
 		return fmt.Errorf("seal members: %w", err)
 	}
 	return nil
+}
+
+func encodeMember(m *Member) []byte {
+	var r cryptobyte.Builder
+	r.AddUint16(m.Number)
+	r.AddUint16(uint16(m.Bureau))
+	r.AddUint8(uint8(m.Function))
+	addUint40(&r, m.NationalNumber.Uint64())
+	return r.BytesOrPanic()
 }
 
 // OpenMembers reads a sealed list of members, in ascending order of numbers. Its

@@ -253,8 +253,9 @@ func (r *Register) add(surname, firstNames []byte, n ledger.NationalNumber, c le
 func (r *Register) index() error {
 	r.byConvocation = make([]uint32, len(r.numbers))
 	r.byToken = make([]tokenSlot, len(r.numbers))
+	tokenOf := ledger.Tokens(r.key)
 	for i, n := range r.numbers {
-		token := ledger.Token(r.key, n)
+		token := tokenOf(n)
 		r.byConvocation[i] = uint32(i)
 		r.byToken[i] = tokenSlot{binary.BigEndian.Uint32(token[:4]), uint32(i)}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 
 	"filippo.io/age"
+	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/mod/sumdb/note"
 
 	"pointage/ledger"
@@ -203,6 +204,47 @@ func FuzzDigests(f *testing.F) {
 			if again, err := d.Sign(authority(1)); err != nil || !bytes.Equal(again, signed) {
 				t.Fatalf("%q is written %q, %v", signed, again, err)
 			}
+		}
+	})
+}
+
+func FuzzMembers(f *testing.F) {
+	b := Binding{Election: "test-2030", Commune: 21014}
+	header := func(n uint32) []byte {
+		var h cryptobyte.Builder
+		addBinding(&h, b)
+		h.AddUint32(n)
+		return h.BytesOrPanic()
+	}
+	read := func(t testing.TB, header, chunk []byte) ([]Member, error) {
+		chunks := [][]byte{chunk, nil}
+		if len(chunk) == 0 {
+			chunks = chunks[1:]
+		}
+		return readMembers(bytes.NewReader(plainFile(t, magic+"\x01\x03", header, chunks...)), b)
+	}
+	m := members()
+	slices.Reverse(m)
+	three := slices.Concat(encodeMember(&m[0]), encodeMember(&m[1]), encodeMember(&m[2]))
+	if got, err := read(f, header(3), three); err != nil || !slices.Equal(got, m) {
+		f.Fatal(err)
+	}
+	f.Add(header(3), three)
+	f.Add(header(0), []byte{})
+	f.Fuzz(func(t *testing.T, header, chunk []byte) {
+		if len(header) > maxChunk || len(chunk) > maxChunk {
+			return
+		}
+		members, err := read(t, header, chunk)
+		if err != nil {
+			return
+		}
+		var again []byte
+		for i := range members {
+			again = append(again, encodeMember(&members[i])...)
+		}
+		if !bytes.Equal(again, chunk) {
+			t.Error("another encoding of the same members is read")
 		}
 	})
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -44,37 +45,52 @@ func (s *Store) apply(first uint64, commands [][]byte) (replies [][]byte, placed
 	if skip == len(commands) {
 		return replies, nil, nil
 	}
-	verified := s.verify(commands[skip:])
 	err = s.read(func(pebble.Reader) error {
-		end := s.end
-		t := newStep(s.g, s.db, &end)
-		defer t.b.Close()
-		for i, c := range verified {
-			ans := ledger.Answer{Status: ledger.Rejected, Reason: c.reason}
-			if c.batch != nil {
-				ans, _ = t.place(c.batch)
-			}
-			replies[skip+i] = ans.Encode()
-		}
-		applied = first + uint64(len(commands)) - 1
-		if err := s.Err(); err != nil {
+		written := 0
+		placed, written, err = s.take(first+uint64(skip), commands[skip:], replies[skip:])
+		if err != nil {
 			return err
 		}
-		if err := t.commit(applied, pebble.NoSync); err != nil {
-			return err
-		}
-		// Pebble does not know that the commit went nowhere.
-		if err := s.Err(); err != nil {
-			return err
-		}
-		s.end, placed = end, t.placed
-		s.publish(t.head(), applied)
-		if err := s.pace.wrote(s.db, t.b.Len(), s.failed); err != nil {
+		if err := s.pace.wrote(s.db, written, s.failed); err != nil {
 			s.fail(err) // what is published is told all the same
 		}
 		return nil
 	})
 	return replies, placed, err
+}
+
+// cores are the turns of the stores of one process. Without them a hundred bureaux on two cores, each at work on
+// the same commands, leave all else in the process, heartbeats first, behind a hundred turns of the scheduler.
+var cores = make(chan struct{}, runtime.GOMAXPROCS(0))
+
+// take gives new commands their places, fills in their replies and publishes; written is the bytes of it.
+func (s *Store) take(first uint64, commands, replies [][]byte) (placed []ledger.PlacedEntry, written int, err error) {
+	cores <- struct{}{}
+	defer func() { <-cores }()
+	end := s.end
+	t := newStep(s.g, s.db, &end)
+	defer t.b.Close()
+	for i, c := range s.verify(commands) {
+		ans := ledger.Answer{Status: ledger.Rejected, Reason: c.reason}
+		if c.batch != nil {
+			ans, _ = t.place(c.batch)
+		}
+		replies[i] = ans.Encode()
+	}
+	applied := first + uint64(len(commands)) - 1
+	if err := s.Err(); err != nil {
+		return nil, 0, err
+	}
+	if err := t.commit(applied, pebble.NoSync); err != nil {
+		return nil, 0, err
+	}
+	// Pebble does not know that the commit went nowhere.
+	if err := s.Err(); err != nil {
+		return nil, 0, err
+	}
+	s.end = end
+	s.publish(t.head(), applied)
+	return t.placed, t.b.Len(), nil
 }
 
 // recovered makes an error of a panic: a broken invariant of the ledger stops this replica
@@ -102,18 +118,34 @@ type step struct {
 	placed []ledger.PlacedEntry
 }
 
-// newStep goes on from what the database holds; end is the chain's and moves.
-func newStep(g *ledger.Group, db *pebble.DB, end *end) *step {
-	return &step{g: g, v: &view{r: db, changes: map[string][]byte{}}, end: end, b: db.NewBatch()}
+// newStep goes on from what the database holds; end is the chain's, or the zero one of an
+// empty database, and moves.
+func newStep(g *ledger.Group, db *database, end *end) *step {
+	if end.memory == nil {
+		end.memory, end.filter = newMemory(), newFilter()
+	}
+	v := &view{r: db, changes: map[string][]byte{}, memory: end.memory, filter: end.filter}
+	return &step{g: g, v: v, end: end, b: db.NewBatch()}
 }
 
 func (t *step) head() ledger.ChainHead { return ledger.ReadHead(t.v) }
 
-// begin places the genesis of an empty database.
+// begin places the first genesis, in an empty database.
 func (t *step) begin(chain []byte) {
 	t.put(metaKey(metaFormat), binary.BigEndian.AppendUint64(nil, format))
 	t.put(metaKey(metaChain), chain)
 	t.add([]ledger.PlacedEntry{ledger.Begin(t.g, t.v)})
+}
+
+// beginEpoch places the genesis of the next epoch; the chain must stand where its seed does.
+func (t *step) beginEpoch(seed *ledger.Seed) error {
+	e, err := ledger.BeginEpoch(t.g, t.v, seed, t.end.tree.root(t.head().Size))
+	if err != nil {
+		return err
+	}
+	t.end.tree = edge{}
+	t.add([]ledger.PlacedEntry{e})
+	return nil
 }
 
 // place places a verified batch and those that waited for it.
@@ -125,6 +157,7 @@ func (t *step) place(b *ledger.Batch) (ledger.Answer, []ledger.PlacedEntry) {
 
 // add stores entries with their hashes and the look-ups of their statements.
 func (t *step) add(entries []ledger.PlacedEntry) {
+	epoch := t.head().Epoch
 	for i, e := range entries {
 		pos, leaf := e.Entry.Position, ledger.Hash{}
 		if i+1 < len(entries) {
@@ -132,19 +165,20 @@ func (t *step) add(entries []ledger.PlacedEntry) {
 		} else {
 			leaf = t.head().Last
 		}
-		t.put(entryKey(pos), e.Encoded)
+		ref := ledger.Reference(epoch, pos)
+		t.put(entryKey(ref), e.Encoded)
 		at := tlog.StoredHashIndex(0, int64(pos))
 		for j, h := range t.end.tree.grow(pos, leaf) {
-			t.put(hashKey(at+int64(j)), h[:])
+			t.put(hashKey(epoch, at+int64(j)), h[:])
 		}
 		if e.Batch == nil {
 			continue
 		}
-		t.put(bureauKey(e.Batch.Header.Author.Bureau, pos), nil)
+		t.put(bureauKey(e.Batch.Header.Author.Bureau, ref), nil)
 		for j, st := range e.Batch.Statements {
-			t.put(timeKey(st.Time, pos, j), nil)
+			t.put(timeKey(st.Time, ref, j), nil)
 			for _, elector := range electors(st.Body) {
-				t.put(tokenKey(elector, pos, j), nil)
+				t.put(tokenKey(elector, ref, j), nil)
 			}
 		}
 	}
@@ -168,6 +202,7 @@ func (t *step) commit(applied uint64, how *pebble.WriteOptions) error {
 	if err := t.b.Commit(how); err != nil {
 		return fmt.Errorf("commit ledger at index %d: %w", applied, err)
 	}
+	t.v.written()
 	return nil
 }
 

@@ -48,7 +48,10 @@ func BenchmarkApply(b *testing.B) {
 							if err != nil {
 								b.Fatal(err)
 							}
-							opt.Verified.verify(batch, d.Group)
+							h := batch.Signed()
+							if err := opt.Verified.verify(&h, d.Group); err != nil {
+								b.Fatal(err)
+							}
 						}
 					}
 					s, err := Open(b.TempDir(), d.Group, opt)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -58,7 +59,7 @@ func (x *exported) grow(t *testing.T, size int) {
 }
 
 func (x *exported) to(dir string) error {
-	return x.store.Export(dir, Export{Checkpoint: x.Anchors[len(x.Anchors)-1], Anchors: x.Anchors, Manifest: x.File})
+	return x.store.Export(dir, Export{Checkpoint: x.Anchors[len(x.Anchors)-1], Anchors: [][][]byte{x.Anchors}, Manifest: x.File})
 }
 
 // filesIn are a directory's files by their names below it.
@@ -188,5 +189,60 @@ func TestExportIsRefusedAndWritesNothing(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(parent); err != nil || len(entries) != 1 {
 		t.Errorf("left %v, %v", entries, err)
+	}
+}
+
+func TestAnExportIsWholeOrAbsentAtEveryMoment(t *testing.T) {
+	x := newExported(t)
+	x.grow(t, 600)
+	x.Export() // anchors too
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "backup-1")
+	written := make(chan error, 1)
+	go func() {
+		var err error
+		for range 40 {
+			err = errors.Join(err, x.to(dir))
+		}
+		written <- err
+	}()
+	for {
+		select {
+		case err := <-written:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		default:
+		}
+		before, err := os.Stat(dir)
+		if err != nil {
+			continue
+		}
+		missing := ""
+		for _, name := range []string{ledger.CheckpointFile, ledger.ManifestFile, ledger.OriginFile, ledger.RollFile, "tile"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+				missing = name
+			}
+		}
+		if after, err := os.Stat(dir); missing != "" && err == nil && os.SameFile(before, after) {
+			t.Fatalf("%s is missing from an export: a crash now leaves a part of one, which is never replaced", missing)
+		}
+	}
+}
+
+func TestWhatExportsLeftThatWereCutShortIsCleared(t *testing.T) {
+	parent := t.TempDir()
+	for _, name := range []string{".export-123/tile", ".export-123-old", "backup-1", "notes"} {
+		if err := os.MkdirAll(filepath.Join(parent, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ClearExports(parent); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(parent)
+	if err != nil || len(left) != 2 || left[0].Name() != "backup-1" || left[1].Name() != "notes" {
+		t.Errorf("%v, %v", left, err)
 	}
 }

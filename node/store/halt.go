@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 
+	"pointage/node/machine"
+
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -192,7 +194,7 @@ func withRemedy(err error) error {
 	switch {
 	case errors.As(err, &says):
 		return err
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case machine.IsFull(err):
 		return remedied{err, freeSpace}
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return remedied{err, allowWrite}

@@ -12,12 +12,12 @@ import (
 
 // What a key begins with. The view's keys are the ledger's own, behind 'v'.
 const (
-	keyEntry   = 'e' // position -> encoded entry
-	keyHash    = 'h' // stored hash index -> Merkle hash
+	keyEntry   = 'e' // reference -> encoded entry
+	keyHash    = 'h' // epoch, stored hash index -> Merkle hash
 	keyView    = 'v' // + the ledger's key -> its value
-	keyToken   = 't' // elector token, position, statement index -> nothing
-	keyBureau  = 'u' // bureau, position -> nothing
-	keyTime    = 'i' // time, position, statement index -> nothing
+	keyToken   = 't' // elector token, reference, statement index -> nothing
+	keyBureau  = 'u' // bureau, reference -> nothing
+	keyTime    = 'i' // time, reference, statement index -> nothing
 	keyStep    = 's' // number -> nothing; each batch of the database has the next one
 	keyMeta    = 'm' // + name -> value
 	metaFormat = "format"
@@ -29,33 +29,36 @@ func viewKey(k []byte) []byte { return append(append(make([]byte, 0, 1+len(k)), 
 
 func metaKey(name string) []byte { return append([]byte{keyMeta}, name...) }
 
-func entryKey(pos uint64) []byte { return binary.BigEndian.AppendUint64([]byte{keyEntry}, pos) }
+func entryKey(ref uint64) []byte { return binary.BigEndian.AppendUint64([]byte{keyEntry}, ref) }
 
-func hashKey(i int64) []byte { return binary.BigEndian.AppendUint64([]byte{keyHash}, uint64(i)) }
+// hashKey has the epoch where a reference has it: no tree has 2^56 hashes.
+func hashKey(epoch uint8, i int64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{keyHash}, ledger.Reference(epoch, uint64(i)))
+}
 
 func stepKey(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte{keyStep}, n) }
 
-func bureauKey(n ledger.BureauNumber, pos uint64) []byte {
-	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint16([]byte{keyBureau}, uint16(n)), pos)
+func bureauKey(n ledger.BureauNumber, ref uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint16([]byte{keyBureau}, uint16(n)), ref)
 }
 
-// appendPlace ends the keys of the look-ups of statements: position, index.
-func appendPlace(key []byte, pos uint64, index int) []byte {
-	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint64(key, pos), uint16(index))
+// appendPlace ends the keys of the look-ups of statements: reference, index.
+func appendPlace(key []byte, ref uint64, index int) []byte {
+	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint64(key, ref), uint16(index))
 }
 
-func tokenKey(e ledger.ElectorToken, pos uint64, index int) []byte {
-	return appendPlace(append([]byte{keyToken}, e[:]...), pos, index)
+func tokenKey(e ledger.ElectorToken, ref uint64, index int) []byte {
+	return appendPlace(append([]byte{keyToken}, e[:]...), ref, index)
 }
 
-func timeKey(t ledger.Instant, pos uint64, index int) []byte {
-	return appendPlace(binary.BigEndian.AppendUint64([]byte{keyTime}, uint64(t)), pos, index)
+func timeKey(t ledger.Instant, ref uint64, index int) []byte {
+	return appendPlace(binary.BigEndian.AppendUint64([]byte{keyTime}, uint64(t)), ref, index)
 }
 
-// Place names one statement of the ledger.
+// Place names one statement of the ledger: its entry's reference, and its index there.
 type Place struct {
-	Position uint64
-	Index    int
+	Entry uint64
+	Index int
 }
 
 func readPlace(key []byte) Place {

@@ -9,9 +9,11 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"pointage/ledger"
@@ -25,6 +27,7 @@ const (
 	cacheBytes    = 8 << 20
 	memTableBytes = 4 << 20
 	maxOpenFiles  = 64
+	fileShards    = 2
 	// flushBytes is how much is committed before it is written out to tables.
 	flushBytes = 1 << 20
 	// Pebble makes a commit wait above these, for ever if the disk is full. pace waits
@@ -61,22 +64,57 @@ func lockDir(dir string, in vfs.FS) (*pebble.Lock, error) {
 
 // openDB opens a database. onFault hears of every write that fails, which Pebble does not,
 // and of what Pebble's goroutines meet; it closes stopped.
-func (s *Store) openDB(dir string, onFault func(error), stopped <-chan struct{}) (*pebble.DB, error) {
+func (s *Store) openDB(dir string, onFault func(error), stopped <-chan struct{}) (*database, error) {
 	cache := pebble.NewCache(cacheBytes)
 	defer cache.Unref()
-	db, err := pebble.Open(dir, &pebble.Options{
-		Cache: cache, MemTableSize: memTableBytes, MemTableStopWritesThreshold: maxMemTables, L0StopWritesThreshold: maxL0,
+	files := pebble.NewFileCache(fileShards, pebble.FileCacheSize(maxOpenFiles))
+	opt := &pebble.Options{
+		Cache: cache, FileCache: files, MemTableSize: memTableBytes, MemTableStopWritesThreshold: maxMemTables, L0StopWritesThreshold: maxL0,
 		MaxOpenFiles: maxOpenFiles, Logger: pebbleLog{s.opt.Logger, onFault}, FS: haltFS{s.opt.FS, onFault, stopped},
 		FormatMajorVersion: pebble.FormatNewest,
 		EventListener: &pebble.EventListener{
 			BackgroundError: onFault,
 			DataCorruption:  func(c pebble.DataCorruptionInfo) { onFault(fmt.Errorf("damaged file %s: %w", c.Path, c.Details)) },
 		},
-	})
-	if err != nil && strings.Contains(err.Error(), "format major version") {
+	}
+	// Most look-ups of placing are for what is not there: no evidence, nothing parked, no earlier admission.
+	opt.Levels[0].FilterPolicy = bloom.FilterPolicy(10) // the levels below take it over
+	db, err := pebble.Open(dir, opt)
+	if err == nil {
+		return &database{db, files}, nil
+	}
+	release(files)
+	if strings.Contains(err.Error(), "format major version") {
 		return nil, fmt.Errorf("%w: %w", err, errNewer)
 	}
-	return db, err
+	return nil, err
+}
+
+// database is Pebble with the cache of its open files. The cache is the store's own, and outlives Pebble's Close: after a
+// read that failed in a compaction Pebble may have left a file referred to, and closing its own cache would then panic,
+// and take every bureau of the process with it.
+type database struct {
+	*pebble.DB
+	files *pebble.FileCache
+}
+
+func (d *database) Close() error {
+	err := d.DB.Close()
+	release(d.files)
+	return err
+}
+
+// unreleased counts the caches that could not be closed.
+var unreleased atomic.Int64
+
+// release closes the files, but for a cache of which one is still referred to: it stays until the process ends.
+func release(files *pebble.FileCache) {
+	defer func() {
+		if recover() != nil {
+			unreleased.Add(1)
+		}
+	}()
+	files.Unref()
 }
 
 // pebbleLog hears Pebble's fatal faults, of what it reads: haltFS keeps those of writing
@@ -111,14 +149,14 @@ type pace struct {
 	flushed <-chan struct{}
 }
 
-func (p *pace) wrote(db *pebble.DB, n int, stopped <-chan struct{}) error {
+func (p *pace) wrote(db *database, n int, stopped <-chan struct{}) error {
 	if p.written += n; p.written < flushBytes {
 		return nil
 	}
 	return p.flush(db, stopped)
 }
 
-func (p *pace) flush(db *pebble.DB, stopped <-chan struct{}) (err error) {
+func (p *pace) flush(db *database, stopped <-chan struct{}) (err error) {
 	if err := p.wait(stopped); err != nil {
 		return err
 	}
@@ -205,10 +243,10 @@ func (s *Store) reload() (err error) {
 		return errDamaged
 	}
 	head := ledger.ReadHead(&view{r: s.db})
-	if err := s.end.load(s.db, head.Size); err != nil {
+	if err := s.end.load(s.db, head); err != nil {
 		return err
 	}
-	s.pace = pace{}
+	s.filter, s.pace = s.end.filter, pace{}
 	s.publish(head, binary.BigEndian.Uint64(v))
 	return nil
 }

@@ -39,27 +39,33 @@ func (s *Store) gone() error {
 	return os.ErrClosed
 }
 
-// Entry is the encoded entry at a position.
-func (s *Store) Entry(pos uint64) (out []byte, err error) {
+// Entry is the encoded entry that a reference names: in epoch 0, its position.
+func (s *Store) Entry(ref uint64) (out []byte, err error) {
 	err = s.read(func(r pebble.Reader) error {
-		if out, err = get(r, entryKey(pos)); err == nil && out == nil {
-			return fmt.Errorf("entry %d: the ledger has %d entries", pos, s.Size())
+		if out, err = get(r, entryKey(ref)); err == nil && out == nil {
+			return fmt.Errorf("%s: the ledger has %d entries", ledger.EntryName(ref), s.Size())
 		}
 		return err
 	})
 	return out, err
 }
 
-// ReadHashes implements tlog.HashReader over the stored hashes of the tree.
-func (s *Store) ReadHashes(indexes []int64) (out []tlog.Hash, err error) {
-	err = s.read(func(r pebble.Reader) error { out, err = readHashes(r, indexes); return err })
+// hashes are the stored hashes of an epoch's tree.
+type hashes struct {
+	s     *Store
+	epoch uint8
+}
+
+// ReadHashes implements tlog.HashReader.
+func (h hashes) ReadHashes(indexes []int64) (out []tlog.Hash, err error) {
+	err = h.s.read(func(r pebble.Reader) error { out, err = readHashes(r, h.epoch, indexes); return err })
 	return out, err
 }
 
-func readHashes(r pebble.Reader, indexes []int64) ([]tlog.Hash, error) {
+func readHashes(r pebble.Reader, epoch uint8, indexes []int64) ([]tlog.Hash, error) {
 	out := make([]tlog.Hash, len(indexes))
 	for i, x := range indexes {
-		v, err := get(r, hashKey(x))
+		v, err := get(r, hashKey(epoch, x))
 		if err != nil {
 			return nil, fmt.Errorf("stored hash %d: %w", x, err)
 		}
@@ -71,29 +77,32 @@ func readHashes(r pebble.Reader, indexes []int64) ([]tlog.Hash, error) {
 	return out, nil
 }
 
-// within refuses a size that the tree does not have yet.
-func (s *Store) within(size uint64) error {
-	if have := s.Size(); size > have {
-		return fmt.Errorf("tree of %d entries: the ledger has %d", size, have)
+// within gives the present epoch's tree, and refuses a size that it does not have yet.
+func (s *Store) within(size uint64) (hashes, error) {
+	have := s.Head()
+	if size > have.Size {
+		return hashes{}, fmt.Errorf("tree of %d entries: the ledger has %d", size, have.Size)
 	}
-	return nil
+	return hashes{s, have.Epoch}, nil
 }
 
-// Root is the tree's root at a size up to the present one.
+// Root is the root of the present epoch's tree at a size up to the present one.
 func (s *Store) Root(size uint64) (ledger.Hash, error) {
-	if err := s.within(size); err != nil {
+	tree, err := s.within(size)
+	if err != nil {
 		return ledger.Hash{}, err
 	}
-	h, err := tlog.TreeHash(int64(size), s)
+	h, err := tlog.TreeHash(int64(size), tree)
 	return ledger.Hash(h), err
 }
 
 // Prove is the consistency proof from one size to a larger one (RFC 6962 §2.1.2).
 func (s *Store) Prove(old, size uint64) ([]tlog.Hash, error) {
-	if err := s.within(max(old, size)); err != nil {
+	tree, err := s.within(max(old, size))
+	if err != nil {
 		return nil, err
 	}
-	p, err := tlog.ProveTree(int64(size), int64(old), s)
+	p, err := tlog.ProveTree(int64(size), int64(old), tree)
 	if err != nil {
 		return nil, fmt.Errorf("prove %d to %d: %w", old, size, err)
 	}
@@ -103,7 +112,7 @@ func (s *Store) Prove(old, size uint64) ([]tlog.Hash, error) {
 // Admissions lists the live admissions of a right; none when the store has stopped, which
 // Failed tells.
 func (s *Store) Admissions(x ledger.Right) (out []ledger.LiveAdmission) {
-	if err := s.read(func(r pebble.Reader) error { out = ledger.Admissions(&view{r: r}, x); return nil }); err != nil {
+	if err := s.read(func(r pebble.Reader) error { out = ledger.Admissions(s.view(r), x); return nil }); err != nil {
 		return nil
 	}
 	return out
@@ -111,7 +120,7 @@ func (s *Store) Admissions(x ledger.Right) (out []ledger.LiveAdmission) {
 
 // Record is what a bureau's chain, as far as it is placed, says of a right.
 func (s *Store) Record(n ledger.BureauNumber, x ledger.Right) (out ledger.Record, err error) {
-	err = s.read(func(r pebble.Reader) error { out = s.g.ReadRecord(&view{r: r}, n, x); return nil })
+	err = s.read(func(r pebble.Reader) error { out = s.g.ReadRecord(s.view(r), n, x); return nil })
 	return out, err
 }
 
@@ -119,7 +128,7 @@ func (s *Store) Record(n ledger.BureauNumber, x ledger.Right) (out ledger.Record
 // for one that has none, be it that another stands in its place.
 func (s *Store) Answer(b *ledger.Batch) (ans ledger.Answer, placed bool) {
 	err := s.read(func(r pebble.Reader) error {
-		ans = ledger.Reanswer(&view{r: r}, b)
+		ans = ledger.Reanswer(s.view(r), b)
 		return nil
 	})
 	return ans, err == nil && ans.Status == ledger.Placed
@@ -133,8 +142,8 @@ func (s *Store) ByToken(e ledger.ElectorToken, f func(Place) bool) error {
 	})
 }
 
-// ByBureau is ByToken for the position of each batch of a bureau, evidence included.
-func (s *Store) ByBureau(n ledger.BureauNumber, f func(position uint64) bool) error {
+// ByBureau is ByToken for the reference of each batch of a bureau, evidence included.
+func (s *Store) ByBureau(n ledger.BureauNumber, f func(entry uint64) bool) error {
 	return s.read(func(r pebble.Reader) error {
 		prefix := binary.BigEndian.AppendUint16([]byte{keyBureau}, uint16(n))
 		return scanPrefix(r, prefix, func(k, _ []byte) bool { return f(binary.BigEndian.Uint64(k[len(prefix):])) })
@@ -149,4 +158,9 @@ func (s *Store) ByTime(from ledger.Instant, f func(ledger.Instant, Place) bool) 
 			return f(ledger.Instant(binary.BigEndian.Uint64(k[1:])), readPlace(k))
 		})
 	})
+}
+
+// Look runs f on the view that the rules judge by; f only reads, and does not call the store.
+func (s *Store) Look(f func(ledger.View)) error {
+	return s.read(func(r pebble.Reader) error { f(s.view(r)); return nil })
 }

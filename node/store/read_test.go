@@ -201,7 +201,7 @@ func TestSizesAndPositionsBeyondTheLedgerAreRefused(t *testing.T) {
 			t.Errorf("proof from %d to %d: %v", c[0], c[1], p)
 		}
 	}
-	if _, err := s.ReadHashes([]int64{0, math.MaxInt64}); err == nil {
+	if _, err := (hashes{s, 0}).ReadHashes([]int64{0, math.MaxInt64}); err == nil {
 		t.Error("a hash that is not there")
 	}
 	if s.Err() != nil {

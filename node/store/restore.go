@@ -43,23 +43,31 @@ func (s *Store) Restore(r io.Reader) error {
 	if err := s.Err(); err != nil {
 		return err
 	}
-	from := s.Size()
+	from := s.Head()
+	err := s.rebuild(func(n *nursery) error {
+		return n.fill(&summed{r: bufio.NewReaderSize(r, snapshotBuffer), sum: sha256.New()})
+	})
+	if err != nil {
+		return fmt.Errorf("restore ledger: %w", err)
+	}
+	return s.tell(from.Epoch, from.Size, s.Size())
+}
+
+// rebuild makes a database and puts it in the place of the one that is here.
+func (s *Store) rebuild(fill func(*nursery) error) error {
 	next := filepath.Join(s.dir, "db.next")
-	if err := s.build(next, r); err != nil {
+	if err := s.build(next, fill); err != nil {
 		// What is left of it costs room only; the next opening or restoring tries again.
 		if err := s.opt.FS.RemoveAll(next); err != nil {
 			s.opt.Logger.Warn("remove the half restored ledger", "err", err)
 		}
-		return fmt.Errorf("restore ledger: %w", err)
+		return err
 	}
-	if err := s.replace(next); err != nil {
-		return fmt.Errorf("restore ledger: %w", err)
-	}
-	return s.tell(from)
+	return s.replace(next)
 }
 
-// build makes a database of a snapshot, durable when it returns.
-func (s *Store) build(dir string, r io.Reader) (err error) {
+// build makes a database, durable when it returns.
+func (s *Store) build(dir string, fill func(*nursery) error) (err error) {
 	if err := s.opt.FS.RemoveAll(dir); err != nil {
 		return withRemedy(err)
 	}
@@ -69,17 +77,16 @@ func (s *Store) build(dir string, r io.Reader) (err error) {
 	}
 	defer func() { err = n.stands(cmp.Or(err, n.db.Close())) }()
 	defer s.recovered(&err)
-	in := &summed{r: bufio.NewReaderSize(r, snapshotBuffer), sum: sha256.New()}
-	if err := n.fill(in); err != nil {
+	if err := fill(n); err != nil {
 		return err
 	}
 	return n.durable()
 }
 
-// nursery is a database that grows from a snapshot.
+// nursery is a database that grows from entries.
 type nursery struct {
 	s    *Store
-	db   *pebble.DB
+	db   *database
 	end  end
 	pace pace
 
@@ -130,8 +137,7 @@ func (n *nursery) fill(in *summed) error {
 		return damaged(err)
 	}
 	applied := binary.BigEndian.Uint64(index[:])
-	size, err := n.entries(in, applied)
-	if err != nil {
+	if err := n.entries(in, applied); err != nil {
 		return err
 	}
 	if err := n.waiting(in, applied); err != nil {
@@ -140,76 +146,104 @@ func (n *nursery) fill(in *summed) error {
 	if err := in.end(); err != nil {
 		return err
 	}
-	if size < n.s.Size() || applied < n.s.Applied() {
-		return fmt.Errorf("the snapshot, of %d entries at index %d, is older than the ledger, of %d at %d", size, applied, n.s.Size(), n.s.Applied())
+	got, have := n.head(), n.s.Head()
+	switch {
+	case got.Epoch != have.Epoch:
+		return fmt.Errorf("the snapshot is of epoch %d, the ledger of epoch %d", got.Epoch, have.Epoch)
+	case got.Size < have.Size || applied < n.s.Applied():
+		return fmt.Errorf("the snapshot, of %d entries at index %d, is older than the ledger, of %d at %d", got.Size, applied, have.Size, n.s.Applied())
 	}
 	return nil
 }
 
+func (n *nursery) head() ledger.ChainHead { return ledger.ReadHead(&view{r: n.db}) }
+
 // entries places the snapshot's entries.
-func (n *nursery) entries(in *summed, applied uint64) (size uint64, err error) {
-	for more := true; more; {
+func (n *nursery) entries(in *summed, applied uint64) error {
+	for placed, more := 0, true; ; {
 		var raw [][]byte
 		for len(raw) < restoreStep {
 			b, err := in.blob(ledger.MaxEntry)
 			if err != nil {
-				return size, err
+				return err
 			}
 			if more = b != nil; !more {
 				break
 			}
 			raw = append(raw, b)
 		}
-		if len(raw) == 0 {
-			break
+		if err := n.place(raw, applied); err != nil {
+			return err
 		}
-		if err := n.place(size, raw, applied); err != nil {
-			return size, err
+		if placed += len(raw); placed == 0 {
+			return damaged(errors.New("no entries"))
 		}
-		size += uint64(len(raw))
+		if !more {
+			return nil
+		}
 	}
-	if size == 0 {
-		return 0, damaged(errors.New("no entries"))
-	}
-	return size, nil
 }
 
-// place places consecutive entries and compares each with what the snapshot has.
-func (n *nursery) place(pos uint64, raw [][]byte, applied uint64) error {
+// place places consecutive entries and compares each with what it was read as.
+func (n *nursery) place(raw [][]byte, applied uint64) error {
+	if len(raw) == 0 {
+		return nil
+	}
 	t := newStep(n.s.g, n.db, &n.end)
 	defer t.b.Close()
-	rest := raw
-	if pos == 0 {
-		t.begin(n.s.chain)
-		if !bytes.Equal(t.placed[0].Encoded, raw[0]) {
+	entries, commands := make([]*ledger.Entry, len(raw)), make([][]byte, len(raw))
+	for i, b := range raw {
+		var err error
+		if entries[i], err = ledger.DecodeEntry(b); err != nil && t.head().Size == 0 && i == 0 {
 			return fmt.Errorf("entry 0: %w", errForeign)
 		}
-		rest = raw[1:]
-	}
-	commands := make([][]byte, len(rest))
-	for i, b := range rest {
-		e, err := ledger.DecodeEntry(b)
 		if err != nil {
-			return fmt.Errorf("entry %d: %w", pos+uint64(len(raw)-len(rest)+i), err)
+			return fmt.Errorf("%s: %w", ledger.EntryName(t.head().Size+uint64(i)), err)
 		}
-		commands[i] = e.Batch
+		commands[i] = entries[i].Batch
 	}
 	for i, c := range n.s.verify(commands) {
-		at := pos + uint64(len(raw)-len(rest)+i)
-		if c.batch == nil {
-			return fmt.Errorf("entry %d: holds no batch that its author signed", at)
-		}
-		if _, placed := t.place(c.batch); len(placed) != 1 || !bytes.Equal(placed[0].Encoded, rest[i]) {
-			return fmt.Errorf("entry %d: is not what the rules make of its batch", at)
+		head := t.head()
+		if err := t.replay(entries[i], raw[i], c.batch, n.s.chain); err != nil {
+			return fmt.Errorf("%s: %w", ledger.EntryName(ledger.Reference(head.Epoch, head.Size)), err)
 		}
 	}
 	return n.put(t, applied)
 }
 
+// replay places an entry again: its batch, whose signature holds, or a genesis.
+func (t *step) replay(e *ledger.Entry, raw []byte, b *ledger.Batch, chain []byte) error {
+	before := len(t.placed)
+	switch {
+	case e.Kind != ledger.GenesisEntry && b == nil:
+		return errors.New("holds no batch that its author signed")
+	case e.Kind != ledger.GenesisEntry:
+		t.place(b)
+	case t.head().Size == 0:
+		t.begin(chain)
+		if !bytes.Equal(t.placed[before].Encoded, raw) {
+			return errForeign
+		}
+	default:
+		seed, err := ledger.DecodeSeed(e.Genesis.Seed)
+		if err == nil {
+			err = t.beginEpoch(seed)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(t.placed) != before+1 || !bytes.Equal(t.placed[before].Encoded, raw) {
+		return errors.New("is not what the rules make of its batch")
+	}
+	return nil
+}
+
 // put writes a step and compares with the chain that is here.
 func (n *nursery) put(t *step, applied uint64) error {
+	have := n.s.Head()
 	for _, e := range t.placed {
-		if have := n.s.Head(); e.Entry.Position+1 == have.Size && ledger.LeafHash(e.Encoded) != have.Last {
+		if t.head().Epoch == have.Epoch && e.Entry.Position+1 == have.Size && ledger.LeafHash(e.Encoded) != have.Last {
 			return fmt.Errorf("entry %d: is another than the one here", e.Entry.Position)
 		}
 	}
@@ -311,12 +345,12 @@ func (s *Store) finishRestore() error {
 	return cmp.Or(syncDir(s.opt.FS, s.dir), s.opt.FS.RemoveAll(filepath.Join(s.dir, "db.next")), s.opt.FS.RemoveAll(s.old()))
 }
 
-// tell gives OnPlaced the entries that the restored ledger has from a position on.
-func (s *Store) tell(from uint64) error {
-	for size := s.Size(); s.opt.OnPlaced != nil && from < size; {
+// tell gives OnPlaced the entries of an epoch from one position up to another.
+func (s *Store) tell(epoch uint8, from, to uint64) error {
+	for s.opt.OnPlaced != nil && from < to {
 		var out []ledger.PlacedEntry
-		for ; from < size && len(out) < restoreStep; from++ {
-			e, err := s.placed(from)
+		for ; from < to && len(out) < restoreStep; from++ {
+			e, err := s.placed(ledger.Reference(epoch, from))
 			if err != nil {
 				s.fail(err)
 				return s.Err()
@@ -328,12 +362,12 @@ func (s *Store) tell(from uint64) error {
 	return nil
 }
 
-func (s *Store) placed(pos uint64) (p ledger.PlacedEntry, err error) {
-	if p.Encoded, err = s.Entry(pos); err != nil {
+func (s *Store) placed(ref uint64) (p ledger.PlacedEntry, err error) {
+	if p.Encoded, err = s.Entry(ref); err != nil {
 		return p, err
 	}
 	if p.Entry, err = ledger.DecodeEntry(p.Encoded); err != nil {
-		return p, fmt.Errorf("entry %d: %w", pos, err)
+		return p, fmt.Errorf("%s: %w", ledger.EntryName(ref), err)
 	}
 	if p.Entry.Kind != ledger.GenesisEntry {
 		p.Batch, err = ledger.DecodeBatch(p.Entry.Batch)

@@ -13,7 +13,7 @@ import (
 )
 
 // A snapshot is what the ledger can't be made again without: a magic, the chain's binding,
-// the index of the last command (uint64), the entries from 0 on, an end mark, the parked
+// the index of the last command (uint64), the entries from the first epoch's entry 0 on, an end mark, the parked
 // batches, an end mark, and the SHA-256 of all that. Binding, entries and batches stand
 // behind a uint32 length. Whoever restores it places it all again, as if it came from the
 // log: a snapshot proves itself, and says nothing of the database's layout.

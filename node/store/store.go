@@ -20,7 +20,7 @@ import (
 // Options of Open.
 type Options struct {
 	Logger *slog.Logger
-	// Verified is shared by stores of one process; nil checks every signature here.
+	// Verified is shared by stores of one process; nil for one of its own.
 	Verified *Verified
 	// OnPlaced is told of new entries after they are committed, in order, each once in
 	// the life of a Store, by the goroutine that applies or restores. The batches share
@@ -30,7 +30,8 @@ type Options struct {
 	FS vfs.FS
 }
 
-// Store is the ledger of one epoch. One goroutine applies and restores; any may read.
+// Store is the ledger, of the present epoch and those before it. One goroutine applies,
+// restores and begins epochs; any may read.
 //
 // It stops for good when it can't go on: Failed is closed, the database is closed too, so
 // that nothing is written any more, and Apply has no effect. What is on the disk then is
@@ -48,8 +49,9 @@ type Store struct {
 
 	// open is held for reading while db is used, for writing while it is replaced or
 	// closed. db is nil once closed.
-	open sync.RWMutex
-	db   *pebble.DB
+	open   sync.RWMutex
+	db     *database
+	filter *filter // of db: the end's
 
 	mu      sync.Mutex
 	head    ledger.ChainHead
@@ -57,6 +59,8 @@ type Store struct {
 	// grown is closed and replaced when head moves.
 	grown chan struct{}
 	err   error
+
+	ends ends
 
 	// failed is closed when err is set, closing by Close.
 	failed    chan struct{}
@@ -73,6 +77,9 @@ func Open(dir string, g *ledger.Group, opt Options) (*Store, error) {
 	}
 	if opt.FS == nil {
 		opt.FS = vfs.Default
+	}
+	if opt.Verified == nil {
+		opt.Verified = NewVerified()
 	}
 	s := &Store{
 		g: g, chain: chainID(g), opt: opt, dir: dir,
@@ -224,7 +231,7 @@ func (s *Store) Head() ledger.ChainHead {
 	return s.head
 }
 
-// Size is the number of entries.
+// Size is the number of the present epoch's entries.
 func (s *Store) Size() uint64 { return s.Head().Size }
 
 // Applied is the Raft index up to which commands have been applied. At Open it is what

@@ -39,18 +39,22 @@ func (s *Store) check(command []byte) checked {
 	if err != nil {
 		return checked{reason: ledger.Malformed}
 	}
-	if !s.opt.Verified.verify(b, s.g) {
+	if h := b.Signed(); s.Verify(&h) != nil {
 		return checked{reason: ledger.NotSigned}
 	}
 	return checked{batch: b}
 }
 
-// maxVerified is how many batches one of a Verified's two generations remembers.
+// Verify is SignedHeader.Verify for the commune's group; what held once is remembered. It is safe
+// for use by many goroutines.
+func (s *Store) Verify(h *ledger.SignedHeader) error { return s.opt.Verified.verify(h, s.g) }
+
+// maxVerified is how many headers one of a Verified's two generations remembers.
 const maxVerified = 16 << 10
 
-// Verified remembers batches whose signatures hold, so that the many bureaux of a
-// simulated commune in one process check each once. A real bureau has none: it checks
-// every signature itself.
+// Verified remembers headers whose signatures hold: the same batch comes from peers, as a command, and
+// perhaps as a command again. One may be shared, so that the many bureaux of a simulated commune in one
+// process check each once; a real bureau checks every signature itself.
 type Verified struct {
 	mu   sync.Mutex
 	seen map[verifiedKey]bool
@@ -66,22 +70,17 @@ type verifiedKey struct {
 // NewVerified is an empty memory.
 func NewVerified() *Verified { return &Verified{seen: map[verifiedKey]bool{}} }
 
-// verify checks the signature of a batch whose statements have the header's root, which
-// DecodeBatch ensures.
-func (m *Verified) verify(b *ledger.Batch, g *ledger.Group) bool {
-	if m == nil {
-		return b.Verify(g) == nil
-	}
+func (m *Verified) verify(h *ledger.SignedHeader, g *ledger.Group) error {
 	// The identity covers manifest, commune and author, and so the key.
-	k := verifiedKey{b.Header.Identity(), b.Signature}
+	k := verifiedKey{h.Header.Identity(), h.Signature}
 	m.mu.Lock()
 	known := m.seen[k] || m.older[k]
 	m.mu.Unlock()
-	if known {
-		return b.Header.Manifest == g.Manifest && b.Header.Commune == g.Commune
+	if known && h.Header.Manifest == g.Manifest && h.Header.Commune == g.Commune {
+		return nil
 	}
-	if b.Verify(g) != nil {
-		return false
+	if err := h.Verify(g); err != nil {
+		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -89,5 +88,5 @@ func (m *Verified) verify(b *ledger.Batch, g *ledger.Group) bool {
 		m.older, m.seen = m.seen, map[verifiedKey]bool{}
 	}
 	m.seen[k] = true
-	return true
+	return nil
 }

@@ -16,7 +16,13 @@ type view struct {
 	r pebble.Reader
 	// changes has nil for a deleted key. A view that is only read has none.
 	changes map[string][]byte
+	// memory, of a view that is written, and filter are true of the database.
+	memory *memory
+	filter *filter
 }
+
+// view is what readers see of an open store.
+func (s *Store) view(r pebble.Reader) *view { return &view{r: r, filter: s.filter} }
 
 // fault is what a view panics with when the database can't be read: ledger.View has no
 // errors. Whoever uses a view recovers it.
@@ -32,6 +38,12 @@ func mustRead(err error) {
 func (v *view) Get(key []byte) []byte {
 	if val, ok := v.changes[string(key)]; ok {
 		return val
+	}
+	if k := v.memory.of(key); k != nil {
+		return k.values[string(key)]
+	}
+	if isLarge(key) && v.filter != nil && v.filter.lacks(key) {
+		return nil
 	}
 	val, err := get(v.r, viewKey(key))
 	mustRead(err)
@@ -68,18 +80,27 @@ func (v *view) Range(prefix []byte, f func(key, value []byte) bool) {
 			changed = changed[1:]
 		}
 	}
-	mustRead(scanPrefix(v.r, viewKey(prefix), func(k, val []byte) bool {
-		k = k[1:]
+	v.scan(prefix, func(k, val []byte) bool {
 		if upTo(k); !more {
 			return false
 		}
 		if _, over := v.changes[string(k)]; !over {
-			// The ledger keeps the batch that it finds.
-			more = f(bytes.Clone(k), bytes.Clone(val))
+			more = f(k, val)
 		}
 		return more
-	}))
+	})
 	upTo(nil)
+}
+
+// scan is Range without the changes. The ledger keeps the batch that it finds.
+func (v *view) scan(prefix []byte, f func(key, value []byte) bool) {
+	if k := v.memory.of(prefix); k != nil {
+		k.scan(prefix, f)
+		return
+	}
+	mustRead(scanPrefix(v.r, viewKey(prefix), func(k, val []byte) bool {
+		return f(bytes.Clone(k[1:]), bytes.Clone(val))
+	}))
 }
 
 // write puts the changes into a batch of the database, in the order of their keys.
@@ -92,9 +113,20 @@ func (v *view) write(b *pebble.Batch) error {
 			}
 			continue
 		}
+		if isLarge(key[1:]) {
+			v.filter.add(key[1:]) // before anyone can read it
+		}
 		if err := b.Set(key, val, nil); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// written says that the database has the changes.
+func (v *view) written() {
+	for k, val := range v.changes {
+		v.memory.set(k, val)
+	}
+	clear(v.changes)
 }

@@ -32,6 +32,13 @@ const usage = `pointage is one polling station's electronic check-in.
   pointage replace --config bureau.toml --medium 2  a blank medium takes the place of a lost one
   pointage import  --config bureau.toml --bureau 12 --keys FILE --media A,B   the evening's keys (principal bureau or deputy)
   pointage settle  --config bureau.toml --keys FILE --media A,B   the media of the machine before were found
+  pointage report  --config bureau.toml       double admissions, forks, gaps, with their records: the evening's reconciliation
+  pointage minutes --config bureau.toml --record --out DIR   the minutes in both languages, recorded once the bureau is closed
+  pointage lists   --config bureau.toml --absent --out DIR   the paper list; at the principal bureau the absent electors and members
+  pointage paper   --config bureau.toml --out DIR   the paper list that lies on the media, when no machine serves any more
+  pointage restore --config bureau.toml --from DIR   a machine that lost its ledger gets that of a backup or an export
+  pointage amend   --config bureau.toml --act relabel --bureau 3 --place P --signatory A --signatory B   a change that two persons sign
+  pointage recover --config bureau.toml --signatory A --signatory B   a group that lost its majority for good begins a new epoch
   pointage doctor  --config bureau.toml       is this machine fit for tomorrow?
   pointage version                            this program and its hash
 
@@ -42,14 +49,18 @@ type command func(ctx context.Context, args []string, out io.Writer) error
 
 var commands = map[string]command{
 	"init": initialise, "run": run, "status": status, "export": export, "doctor": doctor, "version": version,
-	"replace": replace, "import": importMedia, "settle": settle,
+	"replace": replace, "import": importMedia, "settle": settle, "amend": amend, "report": report, "minutes": drawMinutes, "lists": drawLists, "paper": paper, "restore": restore, "recover": recoverGroup,
 }
 
 func main() { os.Exit(answer(os.Args[1:])) }
 
 // answer runs one subcommand; whatever goes wrong is one line.
 func answer(args []string) int {
-	if len(args) == 0 || args[0] == "--help" || args[0] == "-h" || args[0] == "help" {
+	if len(args) == 0 {
+		fmt.Fprintln(os.Stderr, usage)
+		return exitUsage
+	}
+	if args[0] == "--help" || args[0] == "-h" || args[0] == "help" {
 		fmt.Println(usage)
 		return exitDone
 	}
