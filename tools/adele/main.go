@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"pointage/node/machine"
+	"pointage/node/provenance"
 	"pointage/tools/adele/platform"
 )
 
@@ -32,6 +34,22 @@ that cosigns the communes' checkpoints, refuses forks and keeps what it was show
 --logs names prepared elections (directories with log.vkey files) or lists with one
 vkey a line; it may be repeated, and may name several. An origin that ends in
 /epoch-<n> stands for all ten epochs under its key.
+
+With --election DIR (a prepared election) and --api 127.0.0.1:8461 serve is the regional
+platform too: an HTTPS API for the roles of the decree (API.md); --backups DIR lets the
+administration make copies there. The other commands work while it is stopped, and take
+--dir, --key, --logs and --election as serve does:
+
+  adele code --role ROLE --person NAME [--commune INS] [--days 30] [--national-number N] …
+        give an access code: the administration's first one, which then gives the others
+  adele backup --out DIR …           copy the platform, keys included
+  adele restore --from BACKUP --dir DIR --key FILE --logs FILE… [--seen PATH…]
+        put a copy back; --seen names checkpoints that were cosigned since (exports,
+        anchors): the witness takes none back
+  adele export --commune INS --out DIR …   a commune's ledger, for tools/verify
+  adele log --out DIR …              the access log, as C2SP tlog-tiles
+  adele log [--vkey VKEY] DIR        verify such a log and print it
+  adele version                      what this program is, with its SHA-256
 
 What it holds can be read: GET /logs, /checkpoint/<origin>, /checkpoints/<origin>,
 /unsigned, /witness.vkey, /health.
@@ -77,6 +95,10 @@ func command(ctx context.Context, args []string, out, errs io.Writer) error {
 		return serve(ctx, args[1:], out, errs)
 	case "keygen":
 		return keygen(args[1:], out)
+	case "code", "backup", "restore", "export", "log":
+		return regional(args[0], args[1:], out, errs)
+	case "version", "--version":
+		return provenance.Print(out, "adele")
 	case "help", "--help", "-help", "-h":
 		_, err := io.WriteString(out, usage)
 		return err
@@ -161,6 +183,7 @@ func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 	key := set.String("key", "", "")
 	verbose := set.Bool("verbose", false, "")
 	set.Var(&logs, "logs", "")
+	region := regionFlags(set)
 	if done, err := parse(set, args, out); done || err != nil {
 		return err
 	}
@@ -185,13 +208,16 @@ func serve(ctx context.Context, args []string, out, errs io.Writer) error {
 	if options.Logs, err = platform.ReadLogs(logs...); err != nil {
 		return fmt.Errorf("%w: %w", err, errUsage)
 	}
-	return answer(ctx, *listen, *dir, options, out)
+	if err := region.check(); err != nil {
+		return err
+	}
+	return answer(ctx, *listen, *dir, options, region, out)
 }
 
 // answer opens the port before the directory: a wrong address leaves nothing behind.
-func answer(ctx context.Context, listen, dir string, options platform.Options, out io.Writer) error {
+func answer(ctx context.Context, listen, dir string, options platform.Options, region *regionOrder, out io.Writer) error {
 	listener, err := net.Listen("tcp", listen)
-	if errors.Is(err, syscall.EADDRINUSE) {
+	if machine.IsTaken(err) {
 		return fmt.Errorf("another program listens on %s: stop it or name another port with --listen: %w", listen, errUsage)
 	}
 	if err != nil {
@@ -202,7 +228,7 @@ func answer(ctx context.Context, listen, dir string, options platform.Options, o
 		return errors.Join(fmt.Errorf("--dir %s: %w: %w", dir, err, errUsage), listener.Close())
 	}
 	fmt.Fprintf(out, "adele answers on http://%s for %d origins\nwitness key %s\n", listener.Addr(), len(options.Logs), server.VKey())
-	err = server.Serve(ctx, listener)
+	err = region.serve(ctx, server, dir, listener, out)
 	if err = errors.Join(err, server.Close()); err != nil {
 		return err
 	}

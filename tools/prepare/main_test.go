@@ -39,6 +39,8 @@ func TestGuideRunsAsItStands(t *testing.T) {
 		t.Fatal(err)
 	}
 	var script, files strings.Builder
+	// The scripts themselves lie outside the guide's directory, which is searched in the end.
+	script.WriteString("cd guide\n")
 	blocks, answers := 0, 0
 	for i, part := range strings.Split(string(text), "\n```") {
 		if i%2 == 0 {
@@ -48,11 +50,11 @@ func TestGuideRunsAsItStands(t *testing.T) {
 		switch kind {
 		case "sh":
 			blocks++
-			fmt.Fprintf(&script, "exec sh -eu block-%d.sh\n", blocks)
+			fmt.Fprintf(&script, "exec sh -eu $WORK/block-%d.sh\n", blocks)
 			fmt.Fprintf(&files, "-- block-%d.sh --\nexec 2>&1\n%s\n", blocks, body)
 		case "text":
 			answers++
-			fmt.Fprintf(&script, "says block-%d.txt\n", blocks)
+			fmt.Fprintf(&script, "says $WORK/block-%d.txt\n", blocks)
 			fmt.Fprintf(&files, "-- block-%d.txt --\n%s\n", blocks, body)
 		default:
 			t.Fatalf("GUIDE.md: a block of %q, neither sh nor text", kind)
@@ -62,7 +64,7 @@ func TestGuideRunsAsItStands(t *testing.T) {
 		t.Fatalf("%d blocks and %d answers are found in GUIDE.md", blocks, answers)
 	}
 	dir := t.TempDir()
-	txtar := script.String() + files.String() + "-- adele.vkey --\n" + adele() + "\n"
+	txtar := script.String() + files.String() + "-- guide/adele.vkey --\n" + adele() + "\n"
 	if err := os.WriteFile(filepath.Join(dir, "guide.txtar"), []byte(txtar), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"pointage/ledger"
+	"pointage/ledger/reconciliation"
 )
 
 // summary is the result as JSON: hashes in lower-case hexadecimal, counts as numbers.
@@ -24,29 +25,30 @@ type summary struct {
 
 // details are there when the export holds.
 type details struct {
-	Election    string            `json:"election"`
-	Commune     ledger.Commune    `json:"commune"`
-	Origin      string            `json:"origin"`
-	Entries     uint64            `json:"entries"`
-	Head        string            `json:"head"`
-	Root        string            `json:"root"`
-	Signatures  uint64            `json:"signatures"`
-	Statements  map[string]uint64 `json:"statements"`
-	Bureaux     int               `json:"bureaux"`
-	Admitted    uint64            `json:"admitted"`
-	Conflicts   []conflict        `json:"conflicts"`
-	Evidence    []uint64          `json:"evidence"`
-	EvidenceAt  []place           `json:"evidence_at"`
-	Double      [][]record        `json:"double_admissions"`
-	Anchors     int               `json:"anchors"`
-	Anchored    uint64            `json:"anchored_size"`
-	Cosigners   int               `json:"cosigners"`
-	Certificate bool              `json:"certificate"`
-	TookSeconds float64           `json:"took_seconds"`
-	Epoch       uint8             `json:"epoch"`
-	Earlier     []epoch           `json:"earlier_epochs"`
-	Places      map[string]string `json:"places"`
-	Chains      *chains           `json:"reconciliation"`
+	Election    string                 `json:"election"`
+	Commune     ledger.Commune         `json:"commune"`
+	Origin      string                 `json:"origin"`
+	Entries     uint64                 `json:"entries"`
+	Head        string                 `json:"head"`
+	Root        string                 `json:"root"`
+	Signatures  uint64                 `json:"signatures"`
+	Statements  map[string]uint64      `json:"statements"`
+	Bureaux     int                    `json:"bureaux"`
+	Admitted    uint64                 `json:"admitted"`
+	Identified  identifications        `json:"identified"`
+	Conflicts   []conflict             `json:"conflicts"`
+	Evidence    []uint64               `json:"evidence"`
+	EvidenceAt  []place                `json:"evidence_at"`
+	Double      [][]record             `json:"double_admissions"`
+	Anchors     int                    `json:"anchors"`
+	Anchored    uint64                 `json:"anchored_size"`
+	Cosigners   int                    `json:"cosigners"`
+	Certificate bool                   `json:"certificate"`
+	TookSeconds float64                `json:"took_seconds"`
+	Epoch       uint8                  `json:"epoch"`
+	Earlier     []epoch                `json:"earlier_epochs"`
+	Places      map[string]string      `json:"places"`
+	Chains      *reconciliation.Report `json:"reconciliation"`
 }
 
 type epoch struct {
@@ -115,7 +117,7 @@ func (r *result) details() *details {
 	p := r.report
 	d := &details{
 		Election: p.Election, Commune: p.Commune, Origin: p.Origin, Entries: p.Entries, Head: p.Head.String(), Root: p.Root.String(),
-		Signatures: p.Signatures, Statements: map[string]uint64{}, Bureaux: p.Bureaux, Admitted: p.Admitted, Conflicts: []conflict{},
+		Signatures: p.Signatures, Statements: map[string]uint64{}, Bureaux: p.Bureaux, Admitted: p.Admitted, Identified: r.identified.counts(), Conflicts: []conflict{},
 		Evidence: []uint64{}, EvidenceAt: []place{}, Epoch: p.Epoch, Earlier: []epoch{}, Places: map[string]string{}, Double: [][]record{}, Anchors: p.Anchors, Anchored: p.Anchored, Cosigners: p.Cosigners,
 		Certificate: p.Certificate, TookSeconds: r.took.Seconds(),
 	}
@@ -143,6 +145,6 @@ func (r *result) details() *details {
 		}
 		d.Double = append(d.Double, rs)
 	}
-	d.Chains = chainsOf(r.chains)
+	d.Chains = r.chains
 	return d
 }

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"runtime"
@@ -18,6 +19,7 @@ import (
 	"pointage/ledger"
 	"pointage/ledger/election"
 	"pointage/ledger/reconciliation"
+	"pointage/node/provenance"
 )
 
 const usage = `verify replays the export of one commune's ledger, every signature, link, outcome and
@@ -29,6 +31,7 @@ tile of it, and says whether it holds. It needs nothing but the directory.
                        day); without it the export is judged by the manifest that it brings,
                        whose hash is printed with "not compared"
   --json               one JSON object on one line instead of text
+  --version            what this program is, with its SHA-256
 
 The verdict is the last line. Exit code 0: it holds; 1: it does not, and the last line is the
 first offence; 2: wrong arguments, or DIR can't be read; 130: Ctrl-C.
@@ -80,7 +83,9 @@ func parse(args []string) (o options, err error) {
 		return o, fmt.Errorf("give one export directory, not %d; see --help", len(dirs))
 	}
 	o.dir = dirs[0]
-	if *hash != "" {
+	given := false
+	f.Visit(func(f *flag.Flag) { given = given || f.Name == "manifest-hash" })
+	if given {
 		h, err := ledger.ParseHash(*hash)
 		if err != nil {
 			return o, fmt.Errorf("--manifest-hash: %w", err)
@@ -91,6 +96,13 @@ func parse(args []string) (o options, err error) {
 }
 
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 1 && args[0] == "--version" {
+		if err := provenance.Print(stdout, "verify"); err != nil {
+			fmt.Fprintf(stderr, "verify: %v\n", err)
+			return exitUnreadable
+		}
+		return exitHolds
+	}
 	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stdout, usage)
@@ -146,7 +158,7 @@ func readable(dir string) error {
 func verify(ctx context.Context, o options, stderr io.Writer) *result {
 	dir := os.DirFS(o.dir)
 	x, err := election.OpenExport(dir)
-	r := &result{export: x, err: err, compared: o.trusted != nil}
+	r := &result{export: x, err: err, compared: o.trusted != nil, identified: identified{cards: map[admission]bool{}}}
 	if x != nil && o.trusted != nil && x.Hash != *o.trusted {
 		r.err = &ledger.Offended{Where: "file " + ledger.ManifestFile, Err: fmt.Errorf("its SHA-256 is %v, not the one that you trust", x.Hash)}
 	}
@@ -156,14 +168,44 @@ func verify(ctx context.Context, o options, stderr io.Writer) *result {
 	progress, finish := bar(stderr)
 	started, chains := time.Now(), reconciliation.NewUnion(x.Group)
 	r.report, r.err = ledger.Verify(ctx, dir, x.Group, x.Epoch, ledger.Options{
-		Workers: runtime.GOMAXPROCS(0), Progress: progress, Entry: chains.Entry,
+		Workers: runtime.GOMAXPROCS(0), Progress: progress, Entry: func(ref uint64, e *ledger.Entry, b *ledger.Batch) {
+			chains.Entry(ref, e, b)
+			r.identified.entry(ref, e, b)
+		},
 	})
+	if r.err == nil {
+		r.err = emptyDirectory(dir)
+	}
 	if r.err == nil {
 		r.chains = chains.Report()
 	}
 	r.took = time.Since(started)
 	finish()
 	return r
+}
+
+// emptyDirectory is the offence of a directory without a file: an export has none, and its files
+// are known by then.
+func emptyDirectory(dir fs.FS) error {
+	found := ""
+	err := fs.WalkDir(dir, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		inside, err := fs.ReadDir(dir, name)
+		if err == nil && len(inside) == 0 {
+			found = name
+			return fs.SkipAll
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("list export: %w", err)
+	}
+	if found != "" {
+		return &ledger.Offended{Where: "directory " + found, Err: errors.New("does not belong in an export: it is empty")}
+	}
+	return nil
 }
 
 // bar shows progress on a terminal, and nothing elsewhere or under NO_COLOR.

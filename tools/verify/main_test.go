@@ -18,6 +18,7 @@ import (
 	"pointage/ledger"
 	"pointage/ledger/election"
 	"pointage/ledger/ledgertest"
+	"pointage/ledger/plaintext"
 )
 
 func TestMain(m *testing.M) {
@@ -43,7 +44,7 @@ func TestScripts(t *testing.T) {
 	one, two := double.Started(1), double.Started(2)
 	one.Put(ledgertest.Admission(0))
 	two.Put(ledgertest.Admission(0))
-	exports := map[string]map[string][]byte{"full": full.Export(), "double": double.Export(), "recovered": recovered(t).Export()}
+	exports := map[string]map[string][]byte{"full": full.Export(), "double": double.Export(), "recovered": recovered(t).Export(), "cards": cards(t).Export()}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
@@ -55,6 +56,22 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"flip": flip, "lastline": lastLine},
 	})
+}
+
+// cards is a day on which two electors came with a card and one without; one chip was not proven.
+func cards(t *testing.T) *ledgertest.Day {
+	d := ledgertest.NewDay(t, 3, 12, nil)
+	one, two := d.Started(1), d.Started(2)
+	first := one.At.Next
+	one.Put(ledgertest.Admission(0), &ledger.Admission{Elector: ledgertest.Elector(3), Means: ledger.ByNationalNumber, Attester: 1})
+	two.Put(ledgertest.Admission(1))
+	unproven := func(bureau ledger.BureauNumber, sequence uint64, elector int) *ledger.Incident {
+		said := plaintext.ChipNotProven{Bureau: bureau, Record: ledger.StatementID{Session: one.Author.Session, Sequence: sequence}, Elector: ledgertest.Elector(elector)}
+		return &ledger.Incident{Code: plaintext.IncidentChipNotProven, Sealed: said.Encode()}
+	}
+	one.Put(unproven(1, first, 0), unproven(1, first, 0), unproven(1, first+1, 3), unproven(1, first, 3), unproven(2, first, 0), &ledger.Incident{Code: plaintext.IncidentChipNotProven})
+	two.Put(unproven(1, first, 0), unproven(2, first, 0))
+	return d
 }
 
 // recovered is a day with a clone, a next machine, a gap and a second epoch.

@@ -24,10 +24,12 @@ type result struct {
 	// report is what was seen up to the first offence, nil when it came before the entries.
 	report *ledger.Report
 	// chains is what the authors' chains show, nil unless the export holds.
-	chains   *reconciliation.Report
-	err      error
-	compared bool
-	took     time.Duration
+	chains *reconciliation.Report
+	// identified is how electors were, as far as was read.
+	identified identified
+	err        error
+	compared   bool
+	took       time.Duration
 }
 
 func (r *result) writeText(w io.Writer) error {
@@ -94,6 +96,7 @@ func (r *result) sayReport(out io.Writer) {
 		fmt.Fprintf(out, " %d %v", p.Statements[k], k)
 	}
 	fmt.Fprintf(out, "\nadmitted    %d electors\n", p.Admitted)
+	r.identified.say(out)
 	for _, n := range slices.Sorted(maps.Keys(p.Places)) {
 		fmt.Fprintf(out, "place       bureau %d is at %q by an amendment\n", n, p.Places[n])
 	}
@@ -104,14 +107,7 @@ func (r *result) sayReport(out io.Writer) {
 	listed(out, len(p.Evidence), "evidence entries", func(i int) {
 		fmt.Fprintf(out, "evidence    %s holds a batch that can't stand beside an earlier one of its author\n", ledger.EntryName(p.Evidence[i]))
 	})
-	listed(out, len(p.Double), "double admissions", func(i int) {
-		fmt.Fprintf(out, "double      one %v right, %d admissions:", p.Double[i].Kind, len(p.Double[i].Records))
-		for _, a := range p.Double[i].Records {
-			fmt.Fprintf(out, " %s (bureau %d, session %x, statement %d)", ledger.EntryName(a.Position), a.Bureau, a.ID.Session[:4], a.ID.Sequence)
-		}
-		fmt.Fprintln(out)
-	})
-	sayChains(out, r.chains)
+	r.chains.Say(out, maxListed)
 }
 
 func sayEpoch(out io.Writer, e ledger.EpochReport) {
@@ -123,57 +119,6 @@ func sayEpoch(out io.Writer, e ledger.EpochReport) {
 		return
 	}
 	fmt.Fprintf(out, "anchors     %d cosigned by a witness; the newest covers %d of %d entries\n", e.Anchors, e.Anchored, e.Entries)
-}
-
-// sayChains is what the authors' chains show beyond the ledger's own verdicts.
-func sayChains(out io.Writer, c *reconciliation.Report) {
-	listed(out, len(c.Forks), "forks", func(i int) {
-		f := c.Forks[i]
-		proof := "shown by the chains"
-		if f.Proved {
-			proof = "proved by two signatures"
-		}
-		a, b := f.First.Header, f.Second.Header
-		fmt.Fprintf(out, "fork        %v statement %d (batch %x) and %v statement %d (batch %x): %s\n", a.Author, a.First, short(a), b.Author, b.First, short(b), proof)
-	})
-	spans(out, "orphan      %v statements %d to %d: recorded, hand-over to be confirmed\n", "orphaned tails", c.Orphans)
-	listed(out, len(c.Misconduct), "statements that a chain does not allow", func(i int) {
-		m := c.Misconduct[i]
-		fmt.Fprintf(out, "misconduct  %v statement %d, %v: %v (its right stood at %q)\n", m.Record.Author, m.Record.Sequence, m.Record.Kind, m.Validity, m.State)
-	})
-	listed(out, len(c.Missing), "missing stretches", func(i int) {
-		m, how := c.Missing[i], "something goes on from it"
-		if m.Signed {
-			how = "others show its signature"
-		}
-		fmt.Fprintf(out, "missing     %v statements %d to %d: %s\n", m.Author, m.From, m.To-1, how)
-	})
-	spans(out, "gap         %v statements %d to %d were placed although some before are missing\n", "gaps", c.Gaps)
-	spans(out, "retired     %v statements %d to %d came after the retirement of its key\n", "stretches after a retirement", c.Retired)
-	listed(out, len(c.Provisionals), "provisional admissions", func(i int) {
-		p := c.Provisionals[i]
-		fmt.Fprintf(out, "provisional %v statement %d: %v\n", p.Record.Author, p.Record.Sequence, p.Outcome)
-	})
-	listed(out, len(c.Activations), "next incarnations", func(i int) {
-		a := c.Activations[i]
-		by := "the code of its envelope"
-		if a.Enrolled {
-			by = "an amendment"
-		}
-		fmt.Fprintf(out, "incarnation %d of bureau %d was activated by %s; it took over the ones before: %s\n", a.Incarnation, a.Bureau, by, yesNo(a.Settled))
-	})
-	listed(out, len(c.Equivocations), "equivocations", func(i int) {
-		fmt.Fprintf(out, "equivocates %v statement %d shows two words of one member that contradict\n", c.Equivocations[i].Author, c.Equivocations[i].Sequence)
-	})
-}
-
-func spans(out io.Writer, format, what string, all []reconciliation.Span) {
-	listed(out, len(all), what, func(i int) { fmt.Fprintf(out, format, all[i].Author, all[i].From, all[i].To-1) })
-}
-
-func short(h ledger.Header) []byte {
-	id := h.Identity()
-	return id[:4]
 }
 
 func listed(out io.Writer, n int, what string, say func(i int)) {

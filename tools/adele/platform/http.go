@@ -57,6 +57,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	return serveUntil(ctx, server, listener)
+}
+
+// serveUntil serves until ctx ends, then lets the requests in work finish.
+func serveUntil(ctx context.Context, server *http.Server, listener net.Listener) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	select {

@@ -67,3 +67,62 @@ const (
 	memTableSize    = 4 << 20
 	cacheSize       = 8 << 20
 )
+
+// Of the platform beside the witness.
+const (
+	// MaxListUpload is the length of a commune's list, in bytes: 100,000 electors of 400 bytes
+	// fit; a file of 2 GB is refused after this much.
+	MaxListUpload = 48 << 20
+	// MaxDocument is the length of one document, MaxDocuments how many a commune has.
+	MaxDocument  = 8 << 20
+	MaxDocuments = 4096
+	// MaxEntriesUpload is the length of one upload of entries, in bytes; MaxUploadCount how many
+	// entries it has.
+	MaxEntriesUpload = 4 << 20
+	MaxUploadCount   = 4096
+	// MaxSmall is the length of any other request, in bytes.
+	MaxSmall = 512 << 10
+	// MaxUploadedCheckpoints is how many checkpoints the principal bureau may leave of one epoch.
+	MaxUploadedCheckpoints = 1 << 14
+	// MaxFound is how many electors one look-up by name shows.
+	MaxFound = 50
+	// MaxChanges is how many changes one request makes, and MaxHistory how many one record keeps.
+	MaxChanges = 1000
+	MaxHistory = 64
+	// MaxBadRows is how many refused rows an answer lists.
+	MaxBadRows = 1000
+	// MaxField is the length of one column of a list, in bytes.
+	MaxField = 200
+	// MaxSubjects is how many pseudonyms one log entry lists.
+	MaxSubjects = 64
+	// MaxPersonName is the length of a person's name or office, in bytes.
+	MaxPersonName = 128
+	// MaxCodeDays is how long an access code lives, in days.
+	MaxCodeDays = 400
+	// MaxSessions is how many people are signed in at once.
+	MaxSessions = 4096
+	// MaxWrongCodes is after how many wrong secrets a code has to wait.
+	MaxWrongCodes = 5
+	// MaxSignInsPerSecond and MaxSignInBurst bound all attempts to sign in together, those with
+	// Here the attempts from one address.
+	MaxSignInsPerSecond     = 50
+	MaxSignInBurst          = 500
+	MaxSignInsPerSecondHere = 2
+	MaxSignInBurstHere      = 60
+	// MaxRefusalsPerSecond and MaxRefusalBurst bound how many refused requests of people who
+	// are not signed in are logged; the others are refused and counted.
+	MaxRefusalsPerSecond = 20
+	MaxRefusalBurst      = 500
+	// MaxHandOvers is how many hand-overs one key has.
+	MaxHandOvers = 32
+	// MaxBackups is how many backups are remembered.
+	MaxBackups = 1024
+
+	firstTryWait = 30 * time.Second
+	maxTryWait   = 30 * time.Minute
+	sessionIdle  = 20 * time.Minute
+	sessionLife  = 10 * time.Hour
+	maxHashing   = 2
+	shredBlock   = 1 << 16
+	uploadTime   = 2 * time.Minute
+)

@@ -259,6 +259,42 @@ func (s *storage) get(key []byte) ([]byte, error) {
 	return append([]byte{}, value...), nil
 }
 
+// set writes one value, synced.
+func (s *storage) set(key, value []byte) error {
+	if err := s.db.Set(key, value, pebble.Sync); err != nil {
+		return fmt.Errorf("write database: %w", err)
+	}
+	return nil
+}
+
+// scan gives f every key with the prefix, in order, and its value; neither is to be kept.
+func (s *storage) scan(prefix []byte, f func(key, value []byte) error) error {
+	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
+	if err != nil {
+		return fmt.Errorf("read database: %w", err)
+	}
+	for ok := iter.First(); ok; ok = iter.Next() {
+		if err := f(iter.Key(), iter.Value()); err != nil {
+			return errors.Join(err, iter.Close())
+		}
+	}
+	if err := errors.Join(iter.Error(), iter.Close()); err != nil {
+		return fmt.Errorf("read database: %w", err)
+	}
+	return nil
+}
+
+// prefixEnd is the first key after all that have the prefix, none of which is all 0xff.
+func prefixEnd(prefix []byte) []byte {
+	end := append([]byte{}, prefix...)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	panic(fmt.Sprintf("prefix %x has no end", prefix))
+}
+
 func (s *storage) loadState(origin string) (logState, error) {
 	var state logState
 	raw, err := s.get(logKey('s', origin))

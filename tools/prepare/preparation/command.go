@@ -8,26 +8,27 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/term"
 
 	"pointage/ledger"
+	"pointage/node/machine"
 )
 
 // Exit codes of Command.
 const (
 	exitDone        = 0
-	exitRefused     = 1 // a list has bad rows, or the work failed
-	exitUsage       = 2 // a wrong flag or file
+	exitRefused     = 1 // its time has not come, or the work failed
+	exitUsage       = 2 // a wrong flag or file, or bad rows in one
 	exitInterrupted = 130
 )
 
-const usage = `prepare makes an election before the day.
+const usage = `prepare makes an election before the day, and ends it after.
 
 With a commune's list, in its working directory:
   prepare import     check a list of electors and begin the working directory
@@ -43,13 +44,27 @@ With a commune's list, in its working directory:
 
 With the whole election:
   prepare experts    draw the experts' identity
+  prepare pay-office draw the identity of a commune's pay office
   prepare make       draw all keys, write manifest and sealed registers
   prepare keys       put the USB keys together, with their receipts
   prepare write      copy a key onto a USB medium
-  prepare handover   record that keys were given against their receipts
   prepare open       open a key, as its president does
   prepare synthetic  write lists of invented electors
   prepare region     all of it for the nineteen communes, measured
+  prepare accounts   after the day: read the members' accounts, for the pay office
+
+With what becomes of the keys and the data:
+  prepare offices    begin the register of custody, draw the offices' keys
+  prepare handover   record that keys went from one office to the next
+  prepare custody    say where the keys are, which are overdue, who has which
+  prepare consult    record a consultation by the juridictional college
+  prepare validate   record that communes' elections were declared valid
+  prepare settle     record that the list of absent electors was drawn up
+  prepare destroy-key      destroy a key that was given back
+  prepare destroy-college  destroy what the juridictional college took out
+  prepare destroy-lists    destroy lists, registers, letters and identities
+  prepare certify    write the certificate of destruction
+  prepare version    what this program is, with its SHA-256
 
 "prepare <act> --help" shows its flags; GUIDE.md walks through it. Examples:
 
@@ -62,8 +77,10 @@ With the whole election:
 var acts = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) error{
 	"import": runImport, "update": runUpdate, "divide": runDivide, "number": runNumber, "mark": runMark, "members": runMembers,
 	"bureaux": runBureaux, "list": runList, "status": runStatus, "history": runHistory,
-	"experts": runExperts, "make": runMake, "keys": runKeys, "write": runWrite, "handover": runHandover, "open": runOpen,
+	"experts": runExperts, "pay-office": runPayOffice, "accounts": runAccounts, "make": runMake, "keys": runKeys, "write": runWrite, "open": runOpen,
 	"synthetic": runSynthetic, "region": runRegion,
+	"offices": runOffices, "handover": runHandover, "custody": runCustody, "consult": runConsult, "validate": runValidate, "settle": runSettle,
+	"destroy-key": runDestroyKey, "destroy-college": runDestroyCollege, "destroy-lists": runDestroyLists, "certify": runCertify,
 }
 
 // usageError is a wrong flag or file: one line, exit 2.
@@ -74,6 +91,10 @@ func (u usageError) Unwrap() error { return u.error }
 
 func wrongUse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// nationalNumber finds what looks like one in an error, which may repeat a word that somebody
+// typed in the wrong place: terminals are seen and logged.
+var nationalNumber = regexp.MustCompile(`(^|[^0-9])[0-9]{2}[ ./-]?[0-9]{2}[ ./-]?[0-9]{2}[ ./-]?[0-9]{3}[ ./-]?[0-9]{2}([^0-9]|$)`)
+
 // errBadRows says that rows were refused and already listed.
 var errBadRows = errors.New("bad rows")
 
@@ -82,6 +103,10 @@ var errBadRows = errors.New("bad rows")
 // end.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err := run(ctx, args, stdout, stderr)
+	var said string
+	if err != nil {
+		said = nationalNumber.ReplaceAllString(err.Error(), "${1}(withheld)${2}")
+	}
 	wrong := usageError{}
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
@@ -89,14 +114,14 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case ctx.Err() != nil:
 		fmt.Fprintln(stderr, "prepare: interrupted, nothing is half-written: the same command goes on")
 		return exitInterrupted
-	case errors.Is(err, syscall.ENOSPC):
-		fmt.Fprintf(stderr, "prepare: %v: free some, or give another place; nothing was written\n", err)
+	case machine.IsFull(err):
+		fmt.Fprintf(stderr, "prepare: %s: free some, or give another place; nothing was written\n", said)
 		return exitRefused
-	case errors.As(err, &wrong), errors.Is(err, errTaken):
-		fmt.Fprintf(stderr, "prepare: %v\n", err)
+	case errors.As(err, &wrong), errors.Is(err, errTaken), errors.Is(err, errBadRows):
+		fmt.Fprintf(stderr, "prepare: %s\n", said)
 		return exitUsage
 	}
-	fmt.Fprintf(stderr, "prepare: %v\n", err)
+	fmt.Fprintf(stderr, "prepare: %s\n", said)
 	return exitRefused
 }
 
@@ -177,7 +202,7 @@ func (l *listFlags) lists(ctx context.Context, args []string, stderr io.Writer) 
 		return nil, 0, err
 	}
 	var lists []*List
-	refused := 0
+	var refused []BadRow
 	for _, ins := range slices.Sorted(maps.Keys(files)) {
 		file := files[ins]
 		list, bad, err := l.open(ctx, file, Rules{Commune: ins, Live: l.live, SkipBad: l.skipBad, Method: method, Bureaux: l.bureaux}, stderr)
@@ -186,13 +211,13 @@ func (l *listFlags) lists(ctx context.Context, args []string, stderr io.Writer) 
 			return nil, 0, err
 		}
 		if list == nil {
-			refused += len(bad)
+			refused = append(refused, bad...)
 			continue
 		}
 		lists = append(lists, list)
 	}
-	if refused > 0 {
-		return nil, 0, fmt.Errorf("%w: %d; nothing was imported: correct them, or leave them out with --skip-bad", errBadRows, refused)
+	if len(refused) > 0 {
+		return nil, 0, &rowsRefused{refused, notImported}
 	}
 	method, err = commonMethod(lists, method)
 	if err != nil {
@@ -229,7 +254,7 @@ func (l *listFlags) open(ctx context.Context, file string, rules Rules, stderr i
 func commonMethod(lists []*List, method ledger.Modulo97) (ledger.Modulo97, error) {
 	for _, list := range lists {
 		if method != 0 && list.Method != 0 && list.Method != method {
-			return 0, fmt.Errorf("the lists mix methods of check digits: that of %d is by %v, another by %v", list.Commune.INS, list.Method, method)
+			return 0, wrongUse("the lists mix methods of check digits: that of %d is by %v, another by %v", list.Commune.INS, list.Method, method)
 		}
 		method = max(method, list.Method)
 	}

@@ -90,7 +90,7 @@ func (w *Working) divide(d Division) (done, error) {
 			moved++
 		}
 		if int(p.Serves) > w.List.Bureaux {
-			return done{}, fmt.Errorf("a member serves in bureau %d: give at least as many bureaux, or designate the members anew", p.Serves)
+			return done{}, refused(whyBureau, "a member serves in bureau %d: give at least as many bureaux, or designate the members anew", p.Serves)
 		}
 	}
 	changed := moved > 0 || w.Bureaux != w.List.Bureaux || w.Smallest != d.Smallest || w.Largest != d.Largest
@@ -135,7 +135,7 @@ stay, and those of electors who were struck off are given to nobody else.
 // number numbers the working list; method 0 takes the list's, else Complement.
 func (w *Working) number(method ledger.Modulo97) (done, error) {
 	if w.Bureaux == 0 {
-		return done{}, fmt.Errorf("the list of %d is not divided yet: divide it first, since numbers follow the bureaux", w.List.Commune.INS)
+		return done{}, refused(whyTurn, "the list of %d is not divided yet: divide it first, since numbers follow the bureaux", w.List.Commune.INS)
 	}
 	if method == 0 {
 		method = w.Method
@@ -146,7 +146,7 @@ func (w *Working) number(method ledger.Modulo97) (done, error) {
 	given := 0
 	for i := range w.List.People {
 		if w.List.People[i].Bureau == 0 {
-			return done{}, fmt.Errorf("electors of %d were added since the division: divide again first", w.List.Commune.INS)
+			return done{}, refused(whyTurn, "electors of %d were added since the division: divide again first", w.List.Commune.INS)
 		}
 		if w.List.People[i].ConvocationNumber.IsZero() {
 			given++
@@ -211,7 +211,7 @@ who signs amendments) or empty.
 `, stdout)
 	return runFileAct(ctx, f, "bureaux", args, stdout, stderr, func(ctx context.Context, w *Working, file io.Reader) (done, error) {
 		if w.Bureaux == 0 {
-			return done{}, fmt.Errorf("the list of %d is not divided yet: divide it first", w.List.Commune.INS)
+			return done{}, refused(whyTurn, "the list of %d is not divided yet: divide it first", w.List.Commune.INS)
 		}
 		o, bad, err := ReadOffices(ctx, file, w.Bureaux)
 		w.Principal, w.Deputy, w.Seconds, w.Places = o.Principal, o.Deputy, o.Seconds, o.Places

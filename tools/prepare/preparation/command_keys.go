@@ -3,13 +3,11 @@ package preparation
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"filippo.io/age"
 
@@ -198,114 +196,6 @@ func openStick(k *register.Stick, passphrase string, ins ledger.Commune, stdout 
 	return nil
 }
 
-// handoverFlags are those of runHandover.
-type handoverFlags struct {
-	keys, by, to, digest, at, file string
-	list, dryRun                   bool
-}
-
-func (h *handoverFlags) add(f *flag.FlagSet) {
-	f.StringVar(&h.keys, "keys", "", "`directory` of the keys")
-	f.StringVar(&h.by, "by", "", "`who` hands over")
-	f.StringVar(&h.to, "to", "", "`who` receives")
-	f.StringVar(&h.digest, "digest", "", "the receipt's `digest`, at least its first sixteen digits")
-	f.StringVar(&h.at, "at", "", "`time` of the hand-over, as 2030-10-12T14:00:00+02:00 (default: now)")
-	f.StringVar(&h.file, "file", "", "`file` of hand-overs with the columns key,digest,from,to,at")
-	f.BoolVar(&h.list, "list", false, "say which keys were handed over, and which were not")
-	f.BoolVar(&h.dryRun, "dry-run", false, "check everything, record nothing")
-}
-
-func runHandover(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	f := newAct("handover", `prepare handover --keys KEYS --by WHO --to WHOM --digest HEX NUMBER
-prepare handover --keys KEYS --file HANDOVERS.csv
-prepare handover --keys KEYS --list
-
-Records that a key was given to somebody against the signed receipt. The digest is
-typed from that receipt, so that a key and a receipt that do not belong together are
-found now.
-
-  prepare handover --keys keys --by "A. Official" --to "B. President" --digest "a1b2 c3d4 e5f6 a7b8" 21014-003-1
-`, stdout)
-	var h handoverFlags
-	h.add(f.FlagSet)
-	if err := f.parse(args); err != nil {
-		return err
-	}
-	if h.keys == "" {
-		return wrongUse(`handover: --keys is missing; see "prepare handover --help"`)
-	}
-	r, err := OpenHandOvers(h.keys)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	if h.list {
-		return r.tell(stdout)
-	}
-	var all []HandOver
-	if h.file != "" {
-		in, err := openRows(h.file)
-		if err != nil {
-			return err
-		}
-		defer in.Close()
-		var bad []BadRow
-		if all, bad, err = r.ReadHandOvers(ctx, in); err != nil {
-			return wrongUse("%s: %w", h.file, err)
-		}
-		if len(bad) > 0 {
-			return refuseRows(stderr, h.file, bad)
-		}
-	} else if all, err = h.one(f.Args()); err != nil {
-		return err
-	}
-	if len(all) == 1 {
-		if err := r.Check(all[0]); err != nil {
-			return wrongUse("handover: %w", err)
-		}
-	}
-	if !h.dryRun {
-		if err := r.Record(all); err != nil {
-			return err
-		}
-	}
-	fmt.Fprintf(stdout, "%d hand-overs recorded\n", len(all))
-	return nil
-}
-
-func (h *handoverFlags) one(args []string) ([]HandOver, error) {
-	if len(args) != 1 || h.by == "" || h.to == "" || h.digest == "" {
-		return nil, wrongUse(`handover: give --by, --to, --digest and the key's number; see "prepare handover --help"`)
-	}
-	o := HandOver{Key: args[0], Digest: h.digest, From: h.by, To: h.to, At: time.Now()}
-	if h.at != "" {
-		var err error
-		if o.At, err = time.Parse(time.RFC3339, h.at); err != nil {
-			return nil, wrongUse("handover: --at is no time, as 2030-10-12T14:00:00+02:00")
-		}
-	}
-	return []HandOver{o}, nil
-}
-
-// tell lists the keys and who has them.
-func (h *HandOvers) tell(w io.Writer) error {
-	keys, err := h.Keys()
-	if err != nil {
-		return err
-	}
-	missing := 0
-	for _, key := range keys {
-		if t := h.Given(key); t != nil {
-			fmt.Fprintf(w, "%s  handed over %s by %s to %s\n", key, t.At.Format(time.RFC3339), t.By, t.Details["to"])
-		} else {
-			missing++
-			fmt.Fprintf(w, "%s  not handed over\n", key)
-		}
-	}
-	fmt.Fprintf(w, "%d keys, %d not handed over\n", len(keys), missing)
-	return nil
-}
-
 func runExperts(_ context.Context, args []string, stdout, _ io.Writer) error {
 	f := newAct("experts", `prepare experts --out FILE --recipient FILE --letter FILE
 
@@ -315,6 +205,23 @@ the recipient to make with --experts; the experts keep identity and letter apart
 
   prepare experts --out experts.age --recipient experts.txt --letter experts.letter
 `, stdout)
+	return drawIdentity(f, "experts", "the experts' identity", args, stdout)
+}
+
+func runPayOffice(_ context.Context, args []string, stdout, _ io.Writer) error {
+	f := newAct("pay-office", `prepare pay-office --out FILE --recipient FILE --letter FILE
+
+Draws the age identity of a commune's pay office, sealed under a passphrase. Give the
+recipient to make with --pay-office 21014=FILE: the bureaux seal their members' accounts
+to it, and only this identity opens them (prepare accounts).
+
+  prepare pay-office --out pay.age --recipient pay.txt --letter pay.letter
+`, stdout)
+	return drawIdentity(f, "pay-office", "the pay office's identity", args, stdout)
+}
+
+// drawIdentity draws an age identity into three new files.
+func drawIdentity(f act, name, whose string, args []string, stdout io.Writer) error {
 	out := f.String("out", "", "new `file` for the sealed identity")
 	recipient := f.String("recipient", "", "new `file` for the recipient")
 	letter := f.String("letter", "", "new `file` for the passphrase: print it, then destroy it")
@@ -322,19 +229,19 @@ the recipient to make with --experts; the experts keep identity and letter apart
 		return err
 	}
 	if *out == "" || *recipient == "" || *letter == "" || f.NArg() > 0 {
-		return wrongUse(`experts: give --out, --recipient and --letter; see "prepare experts --help"`)
+		return wrongUse(`%s: give --out, --recipient and --letter; see "prepare %s --help"`, name, name)
 	}
 	if filepath.Dir(*out) == *letter {
-		return wrongUse("experts: --letter is a file of its own")
+		return wrongUse("%s: --letter is a file of its own", name)
 	}
 	for _, name := range []string{*out, *recipient, *letter} {
 		if err := absent(name); err != nil {
 			return err
 		}
 	}
-	if err := DrawExperts(*out, *recipient, *letter); err != nil {
+	if err := DrawIdentity(*out, *recipient, *letter); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "the experts' identity is in %s, its recipient in %s\n", *out, *recipient)
+	fmt.Fprintf(stdout, "%s is in %s, its recipient in %s\n", whose, *out, *recipient)
 	return nil
 }

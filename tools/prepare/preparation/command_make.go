@@ -23,11 +23,12 @@ import (
 type makeFlags struct {
 	name, policy, where, opens, closes string
 	witness, witnessURL                string
-	out, passphrases                   string
+	out, passphrases, by               string
 	simulation, outsideHolders         bool
 	barrier                            time.Duration
 	authority, experts, work           string
 	principal, deputy, second, places  perCommune
+	payOffice                          perCommune
 }
 
 // perCommune collects a flag that is given for a commune, as 21014=3, and may be
@@ -97,6 +98,7 @@ func (m *makeFlags) add(f *flag.FlagSet) {
 	f.Var(&m.deputy, "deputy", "its deputy, as `21014=5` (default: the bureau after the principal one)")
 	f.Var(&m.second, "second", "bureau of a second person of amendments, as `21014=7`; may be repeated (default: a person of no bureau)")
 	f.Var(&m.places, "places", "file of bureaux (see prepare bureaux --help), as `21014=bureaux.csv`")
+	f.Var(&m.payOffice, "pay-office", "recipient of the commune's pay office (see prepare pay-office --help), a file or age1pq1…, as `21014=pay.txt` (default: none, accounts are taken on paper)")
 	f.BoolVar(&m.simulation, "simulation", false, "lay the passphrases beside what they open (never live)")
 }
 
@@ -117,6 +119,9 @@ func (m *makeFlags) order(l *listFlags) (Order, error) {
 		if given[1] == "" {
 			return o, wrongUse(`make: --%s is missing; see "prepare make --help"`, given[0])
 		}
+	}
+	if err := CheckWitnessURL(m.witnessURL); err != nil {
+		return o, wrongUse("make: --witness-url: %w", err)
 	}
 	if m.simulation == (m.passphrases != "") {
 		return o, wrongUse("make: say where the passphrases go: --passphrases FILE, or --simulation")
@@ -155,6 +160,7 @@ sealed registers and the bureaux' sealed keys.
 	var m makeFlags
 	l.add(f.FlagSet)
 	m.add(f.FlagSet)
+	f.StringVar(&m.by, "by", officeAdministration, "`who` does it, for the communes' records of what is refused")
 	if err := f.parse(args); err != nil {
 		return err
 	}
@@ -165,17 +171,25 @@ sealed registers and the bureaux' sealed keys.
 	if err := o.checkManifest(); err != nil {
 		return wrongUse("make: %v", err)
 	}
-	if err := m.groups(ctx, &o, &l, f.Args(), stderr); err != nil {
+	if err := phrase("by", m.by); err != nil {
 		return err
 	}
-	made, err := m.make(ctx, &o, l.dryRun, stdout, stderr)
+	made, err := m.grouped(ctx, &o, &l, f.Args(), stdout, stderr)
 	if err != nil {
-		return err
+		return m.record(f.Args(), l.dryRun, err)
 	}
 	for _, c := range made {
 		sayFigures(stdout, c, o.Method)
 	}
 	return nil
+}
+
+// grouped makes the election of the arguments' communes.
+func (m *makeFlags) grouped(ctx context.Context, o *Order, l *listFlags, args []string, stdout, stderr io.Writer) ([]MadeCommune, error) {
+	if err := m.groups(ctx, o, l, args, stderr); err != nil {
+		return nil, err
+	}
+	return m.make(ctx, o, l.dryRun, stdout, stderr)
 }
 
 // make makes the election; a dry run checks everything and writes nothing.
@@ -267,17 +281,46 @@ func (m *makeFlags) office(ctx context.Context, g *Group, stderr io.Writer) erro
 	principal, err1 := m.principal.one("principal", g.Commune)
 	deputy, err2 := m.deputy.one("deputy", g.Commune)
 	seconds, err3 := m.second.bureaux("second", g.Commune)
-	if err := cmp.Or(err1, err2, err3); err != nil {
+	err := cmp.Or(err1, err2, err3)
+	if err != nil {
 		return err
 	}
 	g.Principal, g.Deputy = cmp.Or(principal, g.Principal), cmp.Or(deputy, g.Deputy)
 	if len(seconds) > 0 {
 		g.Seconds = seconds
 	}
+	if g.PayOffice, err = m.payOffice.recipient(g.Commune); err != nil {
+		return err
+	}
 	if err := g.offices(); err != nil {
 		return wrongUse("make: commune %d: %w", g.Commune, err)
 	}
 	return nil
+}
+
+// recipient is the commune's pay office, nil when the flag is not given.
+func (p perCommune) recipient(ins ledger.Commune) (*age.HybridRecipient, error) {
+	all := p[ins]
+	switch {
+	case len(all) == 0:
+		return nil, nil
+	case len(all) > 1:
+		return nil, wrongUse("make: --pay-office is given twice for %d", ins)
+	case strings.HasPrefix(all[0], "age1"):
+		r, err := age.ParseHybridRecipient(all[0])
+		if err != nil {
+			return nil, wrongUse("make: --pay-office of %d is no hybrid recipient (age1pq1…): make one with prepare pay-office", ins)
+		}
+		return r, nil
+	}
+	rs, err := ReadRecipients(all[0])
+	if err == nil && len(rs) != 1 {
+		err = fmt.Errorf("%s: %d recipients: a commune has one pay office", all[0], len(rs))
+	}
+	if err != nil {
+		return nil, wrongUse("make: --pay-office of %d: %w", ins, err)
+	}
+	return rs[0], nil
 }
 
 // working adds communes from their working directories, whose lists are read when
@@ -298,11 +341,11 @@ func (m *makeFlags) working(ctx context.Context, o *Order, l *listFlags, args []
 		}
 		switch {
 		case s.Bureaux == 0 || s.Method == 0:
-			return wrongUse("make: the list of %d is not divided and numbered yet: do that first", ins)
+			return wrongUse("make: %w", refused(whyTurn, "the list of %d is not divided and numbered yet: do that first", ins))
 		case l.live && !s.Live:
 			return wrongUse("make: the list of %d was imported for a rehearsal: import it with --live", ins)
 		case o.Method != 0 && o.Method != s.Method:
-			return wrongUse("make: the lists mix methods of check digits: that of %d is by %v, another by %v", ins, s.Method, o.Method)
+			return wrongUse("make: %w", refused(whyMixed, "the lists mix methods of check digits: that of %d is by %v, another by %v", ins, s.Method, o.Method))
 		}
 		o.Method = s.Method
 		g := Group{

@@ -80,8 +80,8 @@ func (w *Working) figures() string {
 	if w.Live {
 		kind = "live"
 	}
-	return fmt.Sprintf("version %d, %s, %d electors, %d in one of %d bureaux, %d numbered, %d candidates, %d members, %d lines of record",
-		w.Version(), kind, len(w.List.People), placed, w.Bureaux, numbered, candidates, members, w.state.Record.Lines)
+	return fmt.Sprintf("version %d, %s, %d electors, %d in one of %d bureaux, %d numbered, %d candidates, %d members, %d lines of record signed by %s",
+		w.Version(), kind, len(w.List.People), placed, w.Bureaux, numbered, candidates, members, w.state.Record.Lines, w.state.Record.Signer)
 }
 
 func count(b bool) int {
@@ -120,6 +120,9 @@ the lines about that elector follow with what they changed.
 			fmt.Fprintf(stdout, "%d %d %s %s, by %s", ins, t.Number, t.At.Format(time.RFC3339), t.Act, t.By)
 			if t.Why != "" {
 				fmt.Fprintf(stdout, ", why: %s", t.Why)
+			}
+			if t.Act == actRefused && t.Line > 0 {
+				fmt.Fprintf(stdout, ", line %d", t.Line)
 			}
 			for _, name := range slices.Sorted(maps.Keys(t.Details)) {
 				fmt.Fprintf(stdout, ", %s %s", name, t.Details[name])

@@ -59,7 +59,7 @@ func TestListsOfOneElectionHaveOneMethod(t *testing.T) {
 	}
 	var stdout, stderr bytes.Buffer
 	code := Command(t.Context(), append([]string{"import", "--dry-run"}, args...), &stdout, &stderr)
-	if code != exitRefused || !strings.Contains(stderr.String(), "mix methods") {
+	if code != exitUsage || !strings.Contains(stderr.String(), "mix methods") {
 		t.Errorf("exit %d: %s", code, stderr.String())
 	}
 }

@@ -3,12 +3,12 @@ package preparation
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -112,20 +112,10 @@ func communesOf(j job, args []string) (map[ledger.Commune]string, error) {
 	return out, nil
 }
 
+// commune does the job for one commune. A refusal leaves the list as it was, and one line in the record.
 func (f *workFlags) commune(ctx context.Context, j job, ins ledger.Commune, name string, stdout, stderr io.Writer) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
-	}
-	var file *os.File
-	var source Source
-	if j.withFile {
-		if file, err = openRows(name); err != nil {
-			return err
-		}
-		defer file.Close()
-		if source, err = sourceOf(j.name, file); err != nil {
-			return err
-		}
 	}
 	w, err := OpenWorking(ctx, f.work, ins)
 	if err != nil {
@@ -136,8 +126,26 @@ func (f *workFlags) commune(ctx context.Context, j job, ins ledger.Commune, name
 			err = closed
 		}
 	}()
-	if j.once && w.Done(source) {
-		fmt.Fprintf(stdout, "%d: done already from this file, nothing is changed\n", ins)
+	var source Source
+	err = f.attempt(ctx, j, w, name, &source, stdout, stderr)
+	return f.record(w, j, source, err)
+}
+
+// attempt does the job, or says why it is refused.
+func (f *workFlags) attempt(ctx context.Context, j job, w *Working, name string, source *Source, stdout, stderr io.Writer) error {
+	var file *os.File
+	if j.withFile {
+		var err error
+		if file, err = openRows(name); err != nil {
+			return err
+		}
+		defer file.Close()
+		if *source, err = sourceOf(j.name, file); err != nil {
+			return err
+		}
+	}
+	if j.once && w.Done(*source) {
+		fmt.Fprintf(stdout, "%d: done already from this file, nothing is changed\n", w.state.Commune)
 		return nil
 	}
 	d, err := j.do(ctx, w, file)
@@ -151,12 +159,33 @@ func (f *workFlags) commune(ctx context.Context, j job, ins ledger.Commune, name
 		return refuseRows(stderr, name, d.bad)
 	}
 	if d.changed && !f.dryRun {
-		if err := f.keep(w, j, source, d); err != nil {
+		if err := f.keep(w, j, *source, d); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(stdout, "%d: %s\n", ins, d.say)
+	fmt.Fprintf(stdout, "%d: %s\n", w.state.Commune, d.say)
 	return nil
+}
+
+// record keeps in the commune's record that an act was refused, and gives the refusal. What a dry
+// run finds is no attempt.
+func (f *workFlags) record(w *Working, j job, source Source, err error) error {
+	if f.dryRun || !isRefusal(err) {
+		return err
+	}
+	_, line, details := recordable(err)
+	t := Trace{
+		At: instant(time.Now()), By: nationalNumber.ReplaceAllString(f.by, "${1}(withheld)${2}"),
+		Act: actRefused, Line: line, Details: details,
+	}
+	details["act"] = j.name
+	if source.SHA256 != (Digest{}) {
+		t.Source = &source.SHA256
+	}
+	if kept := w.refuse(t); kept != nil {
+		return fmt.Errorf("%w (and this refusal could not be recorded: %w)", err, kept)
+	}
+	return err
 }
 
 // keep commits an act with its traces: one for the act, then one for each elector.
@@ -186,7 +215,7 @@ func sourceOf(act string, f *os.File) (Source, error) {
 		return Source{}, fmt.Errorf("read %s: %w", f.Name(), err)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return Source{}, wrongUse("%s can't be read twice: give a file, not a pipe", f.Name())
+		return Source{}, wrongUse("%w", refused(whyFile, "%s can't be read twice: give a file, not a pipe", f.Name()))
 	}
 	return Source{act, Digest(digest.Sum(nil))}, nil
 }
@@ -194,10 +223,16 @@ func sourceOf(act string, f *os.File) (Source, error) {
 // maxRowsTold is how many bad rows are written out; the rest is counted.
 const maxRowsTold = 1000
 
+// What is said behind the count of bad rows.
+const (
+	notChanged  = "nothing was changed: correct them"
+	notImported = "nothing was imported: correct them, or leave them out with --skip-bad"
+)
+
 // refuseRows lists bad rows and says that nothing was done.
 func refuseRows(stderr io.Writer, file string, bad []BadRow) error {
 	tellRows(stderr, file, bad)
-	return fmt.Errorf("%w: %d; nothing was changed: correct them", errBadRows, len(bad))
+	return &rowsRefused{bad, notChanged}
 }
 
 func tellRows(stderr io.Writer, file string, bad []BadRow) {
@@ -235,17 +270,23 @@ func (f *workFlags) importWorking(ctx context.Context, l *listFlags, args []stri
 }
 
 func (f *workFlags) importOne(ctx context.Context, l *listFlags, rules Rules, name string, stderr io.Writer) (say string, err error) {
+	j := job{name: "import", withFile: true}
+	w, err := openState(f.work, rules.Commune)
+	if err == nil {
+		err = f.record(w, j, Source{}, f.importAgain(w, name))
+		return "imported already from this file, nothing is changed", errors.Join(err, w.Close())
+	}
+	if !errors.Is(err, errNoSet) {
+		return "", err
+	}
 	file, err := openRows(name)
 	if err != nil {
 		return "", err
 	}
 	defer file.Close()
-	source, err := sourceOf("import", file)
+	source, err := sourceOf(j.name, file)
 	if err != nil {
 		return "", err
-	}
-	if imported, err := f.imported(rules.Commune, source); imported || err != nil {
-		return "imported already from this file, nothing is changed", err
 	}
 	list, bad, err := l.open(ctx, name, rules, stderr)
 	tellRows(stderr, name, bad)
@@ -253,14 +294,13 @@ func (f *workFlags) importOne(ctx context.Context, l *listFlags, rules Rules, na
 		return "", err
 	}
 	if list == nil {
-		return "", fmt.Errorf("%w: %d; nothing was imported: correct them, or leave them out with --skip-bad", errBadRows, len(bad))
+		return "", &rowsRefused{bad, notImported}
 	}
 	say = fmt.Sprintf("%d electors imported, %d rows left out", len(list.People), len(bad))
 	if f.dryRun {
 		return say, nil
 	}
-	w, err := NewWorking(f.work, list, rules.Live)
-	if err != nil {
+	if w, err = NewWorking(f.work, list, rules.Live); err != nil {
 		return "", err
 	}
 	defer func() {
@@ -269,22 +309,19 @@ func (f *workFlags) importOne(ctx context.Context, l *listFlags, rules Rules, na
 		}
 	}()
 	d := done{details: map[string]string{"electors": strconv.Itoa(len(list.People)), "left_out": strconv.Itoa(len(bad))}}
-	return say, f.keep(w, job{name: "import", withFile: true}, source, d)
+	return say, f.keep(w, j, source, d)
 }
 
-// imported says whether the commune's working list came from this file. A commune
-// that holds another list is refused.
-func (f *workFlags) imported(ins ledger.Commune, source Source) (bool, error) {
-	if _, err := os.Lstat(filepath.Join(WorkingDir(f.work, ins), stateFile)); err != nil {
-		return false, nil
-	}
-	w, err := openState(f.work, ins)
+// importAgain refuses a list of a commune that has one, unless it is the same file.
+func (f *workFlags) importAgain(w *Working, name string) error {
+	file, err := openRows(name)
 	if err != nil {
-		return false, err
+		return err
 	}
-	defer w.Close()
-	if !w.Done(source) {
-		return false, wrongUse("%s holds the list of another file: change it with update, or give another --work", w.dir)
+	defer file.Close()
+	source, err := sourceOf("import", file)
+	if err == nil && !w.Done(source) {
+		err = wrongUse("%w", refused(whyTaken, "%s holds the list of another file: change it with update, or give another --work", w.dir))
 	}
-	return true, nil
+	return err
 }

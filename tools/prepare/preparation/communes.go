@@ -1,6 +1,6 @@
-// Package preparation makes an election before the day: it reads a commune's
-// list of electors, divides it over the bureaux, numbers it, and writes the
-// manifest, the keys and the sealed registers.
+// Package preparation makes an election before the day and ends it after: it reads
+// communes' lists of electors, divides and numbers them, writes the manifest, the
+// keys and the sealed registers, keeps the register of custody, and destroys all of it.
 package preparation
 
 import (

@@ -65,7 +65,7 @@ func (t *table) read(ctx context.Context, r io.Reader, row func(line int, get []
 		}
 		if line == 1 {
 			if err := t.readHeader(text, err); err != nil {
-				return err
+				return because{err, whyFile}
 			}
 			continue
 		}
@@ -85,11 +85,11 @@ func (t *table) read(ctx context.Context, r io.Reader, row func(line int, get []
 			err = row(line, get)
 		}
 		if err != nil {
-			t.bad = append(t.bad, BadRow{line, err.Error()})
+			t.bad = append(t.bad, badRow(line, err))
 		}
 	}
 	if t.width == 0 {
-		return errors.New("the file is empty: its first row must name the columns")
+		return refused(whyFile, "the file is empty: its first row must name the columns")
 	}
 	if t.progress != nil {
 		t.progress(t.rows)
@@ -99,7 +99,7 @@ func (t *table) read(ctx context.Context, r io.Reader, row func(line int, get []
 
 func (t *table) count(ctx context.Context) error {
 	if t.rows++; t.rows > t.maxRows {
-		return fmt.Errorf("more than %d rows: this is no list of one commune", t.maxRows)
+		return refused(whySize, "more than %d rows: this is no list of one commune", t.maxRows)
 	}
 	if t.rows%rowsBetween == 0 {
 		if t.progress != nil {
@@ -141,11 +141,11 @@ func singleSpaced(s string) string {
 func openRows(name string) (*os.File, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, wrongUse("%v: give the file of the list", err)
+		return nil, wrongUse("%w", refused(whyFile, "%v: give the file of the list", err))
 	}
 	st, err := f.Stat()
 	if err == nil && st.IsDir() {
-		err = wrongUse("%s is a directory: give the file of the list", name)
+		err = wrongUse("%w", refused(whyFile, "%s is a directory: give the file of the list", name))
 	}
 	if err == nil && st.Size() > MaxFile {
 		err = wrongUse("%s: %w", name, errTooBig)

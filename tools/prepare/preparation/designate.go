@@ -46,11 +46,11 @@ func (w *Working) Mark(ctx context.Context, r io.Reader) (int, []Trace, []BadRow
 		case get[canList] == "":
 			return errors.New("list: it is empty")
 		case get[canCommune] != "" && get[canCommune] != strconv.Itoa(int(w.List.Commune.INS)):
-			return errors.New("commune: a candidature in another commune")
+			return refused(whyCommune, "commune: a candidature in another commune")
 		case lines[at] > 0:
-			return fmt.Errorf("national_number: the same as on line %d: nobody stands twice", lines[at])
+			return refused(whyTwice, "national_number: the same as on line %d: nobody stands twice", lines[at])
 		case w.List.People[at].Member != 0:
-			return fmt.Errorf("national_number: this candidate is designated as %v of bureau %d: replace that member first",
+			return refused(whyCandidate, "national_number: this candidate is designated as %v of bureau %d: replace that member first",
 				w.List.People[at].Function, w.List.People[at].Serves)
 		}
 		lines[at] = line
@@ -99,7 +99,7 @@ type designation struct {
 // the number.
 func (w *Working) Designate(ctx context.Context, r io.Reader) (int, []Trace, []BadRow, error) {
 	if w.Bureaux == 0 {
-		return 0, nil, nil, fmt.Errorf("the list of %d is not divided yet: divide it first, since a member serves in a bureau", w.List.Commune.INS)
+		return 0, nil, nil, refused(whyTurn, "the list of %d is not divided yet: divide it first, since a member serves in a bureau", w.List.Commune.INS)
 	}
 	place := w.places()
 	named := map[int]designation{}
@@ -120,11 +120,11 @@ func (w *Working) Designate(ctx context.Context, r io.Reader) (int, []Trace, []B
 		office := fmt.Sprintf("%v of bureau %d", d.function, d.bureau)
 		switch first, twice := named[at]; {
 		case w.List.People[at].Candidate:
-			return errors.New("national_number: a candidate can't be a member of a bureau")
+			return refused(whyCandidate, "national_number: a candidate can't be a member of a bureau")
 		case twice:
-			return fmt.Errorf("national_number: the same as on line %d", first.line)
+			return refused(whyTwice, "national_number: the same as on line %d", first.line)
 		case d.function <= register.Secretary && single[office] > 0:
-			return fmt.Errorf("function: the %s stands on line %d", office, single[office])
+			return refused(whyTwice, "function: the %s stands on line %d", office, single[office])
 		}
 		single[office], named[at] = line, d
 		return nil
@@ -192,7 +192,7 @@ func find(place map[ledger.NationalNumber]int, text string) (int, error) {
 	}
 	at, listed := place[n]
 	if !listed {
-		return 0, errors.New("national_number: not on the commune's list of electors")
+		return 0, refused(whyStranger, "national_number: not on the commune's list of electors")
 	}
 	return at, nil
 }
@@ -219,7 +219,7 @@ func ReadOffices(ctx context.Context, r io.Reader, bureaux int) (Offices, []BadR
 			return fmt.Errorf("bureau: %w", err)
 		}
 		if _, twice := o.Places[n]; twice {
-			return fmt.Errorf("bureau: bureau %d is there twice", n)
+			return refused(whyTwice, "bureau: bureau %d is there twice", n)
 		}
 		if get[1] == "" || len(get[1]) > ledger.MaxPlace || !printable(get[1]) {
 			return fmt.Errorf("place: give 1 to %d printable bytes", ledger.MaxPlace)

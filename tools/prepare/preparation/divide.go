@@ -104,11 +104,11 @@ func (l *List) bureaux(d *Division) (int, error) {
 	}
 	switch {
 	case n < named:
-		return 0, fmt.Errorf("%d bureaux, but the list names bureau %d: give at least as many", n, named)
+		return 0, refused(whyBureau, "%d bureaux, but the list names bureau %d: give at least as many", n, named)
 	case n > ledger.MaxBureaux:
 		return 0, fmt.Errorf("%d bureaux, at most %d", n, ledger.MaxBureaux)
 	case d.Largest > 0 && d.Smallest > d.Largest:
-		return 0, fmt.Errorf("bounds of %d to %d electors: the smallest is above the largest", d.Smallest, d.Largest)
+		return 0, refused(whyBounds, "bounds of %d to %d electors: the smallest is above the largest", d.Smallest, d.Largest)
 	}
 	return n, nil
 }
@@ -117,10 +117,10 @@ func (l *List) bureaux(d *Division) (int, error) {
 func (d *Division) within(loads []int) error {
 	for b, load := range loads {
 		if load < d.Smallest {
-			return fmt.Errorf("bureau %d would have %d electors, at least %d are asked for: take fewer bureaux, or cut otherwise", b+1, load, d.Smallest)
+			return refused(whyBounds, "bureau %d would have %d electors, at least %d are asked for: take fewer bureaux, or cut otherwise", b+1, load, d.Smallest)
 		}
 		if d.Largest > 0 && load > d.Largest {
-			return fmt.Errorf("bureau %d would have %d electors, at most %d are asked for: take more bureaux, or cut otherwise", b+1, load, d.Largest)
+			return refused(whyBounds, "bureau %d would have %d electors, at most %d are asked for: take more bureaux, or cut otherwise", b+1, load, d.Largest)
 		}
 	}
 	return nil
@@ -275,7 +275,7 @@ func houseNumber(s string) int {
 // electors who were struck off, are given to nobody.
 func (l *List) Number(method ledger.Modulo97, retired ...uint32) error {
 	if l.Method != 0 && l.Method != method {
-		return fmt.Errorf("number list of %d: its check digits are by %v, this election's by %v", l.Commune.INS, l.Method, method)
+		return refused(whyMixed, "number list of %d: its check digits are by %v, this election's by %v", l.Commune.INS, l.Method, method)
 	}
 	used := make([]bool, ledger.MaxConvocationSerial+1)
 	for _, serial := range retired {

@@ -95,6 +95,15 @@ type List struct {
 type BadRow struct {
 	Line   int
 	Reason string
+	why    reason
+}
+
+func badRow(line int, err error) BadRow {
+	why := reasonOf(err)
+	if why == whyOther {
+		why = whyRow
+	}
+	return BadRow{line, err.Error(), why}
 }
 
 // String is "line 12: national_number: the check digits do not match".
@@ -200,12 +209,17 @@ func (in *importer) twice(first *Person, get []string) error {
 	if get[colSurname] != first.Surname || get[colFirstNames] != first.FirstNames {
 		name = ", there under another name: find out whose it is"
 	}
-	return fmt.Errorf("%s: the same as on line %d%s", columns[colNationalNumber], first.Line, name)
+	return refused(whyTwice, "%s: the same as on line %d%s", columns[colNationalNumber], first.Line, name)
 }
+
+var errEmpty = errors.New("it is empty")
 
 var errTestNumber = errors.New("serial 000 or 999 is given to nobody: test data has no place in a live election")
 
 func (in *importer) nationalNumber(text string) (ledger.NationalNumber, error) {
+	if text == "" {
+		return ledger.NationalNumber{}, errEmpty
+	}
 	n, err := ledger.ParseNationalNumber(text)
 	if err == nil && in.rules.Live && n.IsUnassigned() {
 		err = errTestNumber
@@ -222,7 +236,7 @@ func (p *Person) fill(get []string, commune Commune, bureaux int) error {
 	}
 	p.Sector = get[colSector]
 	if p.Surname == "" {
-		return fmt.Errorf("%s: it is empty", columns[colSurname])
+		return fmt.Errorf("%s: %w", columns[colSurname], errEmpty)
 	}
 	for c := colSurname; c <= colSector; c++ {
 		limit := register.MaxName
@@ -237,7 +251,7 @@ func (p *Person) fill(get []string, commune Commune, bureaux int) error {
 		return fmt.Errorf("%s: not four digits", columns[colPostcode])
 	}
 	if !commune.IsNamed(p.Address.Municipality) {
-		return fmt.Errorf("%s: not %s", columns[colMunicipality], commune)
+		return refused(whyCommune, "%s: not %s", columns[colMunicipality], commune)
 	}
 	switch strings.ToLower(get[colLanguage]) {
 	case "fr":
@@ -262,9 +276,9 @@ func parseBureau(text string, bureaux int) (ledger.BureauNumber, error) {
 	n, err := strconv.ParseUint(text, 10, 16)
 	switch {
 	case err != nil || n < 1 || n > ledger.MaxBureaux:
-		return 0, fmt.Errorf("not a number from 1 to %d", ledger.MaxBureaux)
+		return 0, refused(whyBureau, "not a number from 1 to %d", ledger.MaxBureaux)
 	case bureaux > 0 && int(n) > bureaux:
-		return 0, fmt.Errorf("there is no bureau %d: the commune has %d", n, bureaux)
+		return 0, refused(whyBureau, "there is no bureau %d: the commune has %d", n, bureaux)
 	}
 	return ledger.BureauNumber(n), nil
 }
@@ -306,12 +320,12 @@ func (in *importer) convocation(p *Person, text string) error {
 		return complementErr
 	case in.rules.Method == ledger.Complement && complementErr != nil,
 		in.rules.Method == ledger.Remainder && remainderErr != nil:
-		return fmt.Errorf("its check digits are not those of the method in use, the %v", in.rules.Method)
+		return refused(whyMixed, "its check digits are not those of the method in use, the %v", in.rules.Method)
 	case !number.IsOf(in.list.Commune.INS):
 		return ledger.ErrNumberCommune
 	}
 	if first, twice := in.byConvocation[number]; twice {
-		return fmt.Errorf("the same as on line %d", first)
+		return refused(whyTwice, "the same as on line %d", first)
 	}
 	in.byConvocation[number] = p.Line
 	if remainderErr != nil && in.onlyComplement == 0 {
@@ -328,7 +342,7 @@ func (in *importer) convocation(p *Person, text string) error {
 func (in *importer) settleMethod() error {
 	switch {
 	case in.onlyComplement > 0 && in.onlyRemainder > 0:
-		return fmt.Errorf("two methods of check digits are mixed: the convocation number on line %d is by %v, on line %d by %v: ask the commune for a list with one method",
+		return refused(whyMixed, "two methods of check digits are mixed: the convocation number on line %d is by %v, on line %d by %v: ask the commune for a list with one method",
 			in.onlyComplement, ledger.Complement, in.onlyRemainder, ledger.Remainder)
 	case in.rules.Method != 0:
 		in.list.Method = in.rules.Method

@@ -60,6 +60,7 @@ func TestColumnsMayStandInAnyOrder(t *testing.T) {
 // badRows gives for each bad row what its reason must say.
 var badRows = []struct{ row, reason string }{
 	{"85.07.30-033.29,A,B,,,,,Saint-Josse-ten-Noode,fr,,,", "national_number: the check digits do not match"},
+	{",A,B,,,,,Saint-Josse-ten-Noode,fr,,,", "national_number: it is empty"},
 	{"85.07.30-033,A,B,,,,,Saint-Josse-ten-Noode,fr,,,", "national_number: wrong count of digits"},
 	{"85.13.30-033.38,A,B,,,,,Saint-Josse-ten-Noode,fr,,,", "national_number:"},
 	{"85x07,A,B,,,,,Saint-Josse-ten-Noode,fr,,,", "national_number: only digits"},

@@ -82,6 +82,8 @@ type Group struct {
 	Seconds []ledger.BureauNumber
 	// Places names where a bureau sits; "Bureau 7" without.
 	Places map[ledger.BureauNumber]string
+	// PayOffice gets the members' accounts (decree, article 8 §2); nil: none are taken.
+	PayOffice *age.HybridRecipient
 }
 
 // Order is an election to be made.
@@ -323,8 +325,8 @@ func (m *maker) oneCommuneEach() error {
 	for i := 1; i < len(m.numbers); i++ {
 		a, b := m.numbers[i-1], m.numbers[i]
 		if a.number == b.number {
-			return fmt.Errorf("one elector is on the lists of two communes, %d (line %d) and %d (line %d): ask them which is right and strike the elector off the other",
-				a.commune, a.line, b.commune, b.line)
+			return wrongUse("%w", refused(whyTwice, "one elector is on the lists of two communes, %d (line %d) and %d (line %d): ask them which is right and strike the elector off the other",
+				a.commune, a.line, b.commune, b.line))
 		}
 	}
 	return nil
@@ -382,6 +384,9 @@ func (g *Group) entry() election.Commune {
 	}
 	c := election.Commune{
 		INS: g.Commune, NameFR: names.FR, NameNL: names.NL, Principal: g.Principal, Deputy: g.Deputy, Voting: g.voting(),
+	}
+	if g.PayOffice != nil {
+		c.PayOffice = g.PayOffice.String()
 	}
 	for n := ledger.BureauNumber(1); int(n) <= g.Bureaux; n++ {
 		c.Bureaux = append(c.Bureaux, election.Bureau{Number: n, Place: cmp.Or(g.Places[n], fmt.Sprintf("Bureau %d", n))})

@@ -84,6 +84,7 @@ type region struct {
 	synthetic bool
 	seed      uint64
 	shrink    int
+	wholeLife bool
 	stdout    io.Writer
 	stderr    io.Writer
 }
@@ -95,6 +96,7 @@ Prepares the whole Region in one directory, one act after the other, and says wh
 each took: lists/<INS>.csv are imported, divided and numbered into work/, the
 election is made in election/, the keys in keys/, the letters' passphrases in
 letters.csv. What stands from an earlier run is kept: the same command goes on.
+--whole-life plays the rest of the election's life too, to the certificate of destruction.
 
   prepare region --dir region --by "A. Official" --synthetic --election rehearsal-2030 --opens 2030-10-13T08:00:00+02:00 \
       --closes 2030-10-13T16:00:00+02:00 --witness "$VKEY" --witness-url https://adele.example/
@@ -107,6 +109,7 @@ letters.csv. What stands from an earlier run is kept: the same command goes on.
 	f.BoolVar(&r.synthetic, "synthetic", false, "write lists of invented electors first")
 	f.Uint64Var(&r.seed, "seed", 1, "of the invented electors")
 	f.IntVar(&r.shrink, "shrink", 1, "a `number` by which the invented electors and the bureaux are divided")
+	f.BoolVar(&r.wholeLife, "whole-life", false, "a rehearsal: hand every key through all offices, destroy everything, draw up the certificate")
 	f.BoolVar(&l.live, "live", false, "a live election; otherwise a rehearsal")
 	m.add(f.FlagSet)
 	if err := f.parse(args); err != nil {
@@ -121,9 +124,14 @@ letters.csv. What stands from an earlier run is kept: the same command goes on.
 	if err := phrase("by", r.by); err != nil {
 		return err
 	}
-	m.work, m.out = filepath.Join(r.dir, "work"), filepath.Join(r.dir, "election")
+	m.work, m.out, m.by = filepath.Join(r.dir, "work"), filepath.Join(r.dir, "election"), r.by
 	if !m.simulation {
 		m.passphrases = filepath.Join(r.dir, "letters.csv")
+	}
+	if r.wholeLife {
+		if err := r.drawOwnExperts(&l, &m); err != nil {
+			return err
+		}
 	}
 	o, err := m.order(&l)
 	if err != nil {
@@ -132,11 +140,18 @@ letters.csv. What stands from an earlier run is kept: the same command goes on.
 	if err := o.checkManifest(); err != nil {
 		return wrongUse("region: %v", err)
 	}
+	if r.wholeLife && time.UnixMilli(int64(o.Closes)).After(time.Now().Add(-lifeSpan)) {
+		return wrongUse("region: a whole life can be played when the poll was over %d days ago: give --closes", lifeSpan/(24*time.Hour))
+	}
 	return r.run(ctx, &l, &m, &o)
 }
 
 func (r *region) run(ctx context.Context, l *listFlags, m *makeFlags, o *Order) error {
 	began := time.Now()
+	if r.wholeLife && r.lifeBegun() {
+		// Its lists may be gone already.
+		return r.timed("the whole life", func() error { return r.life(ctx) })
+	}
 	if r.synthetic {
 		err := r.timed("lists written", func() error { return SyntheticRegion(ctx, filepath.Join(r.dir, "lists"), r.seed, r.shrink) })
 		if err != nil {
@@ -148,6 +163,9 @@ func (r *region) run(ctx context.Context, l *listFlags, m *makeFlags, o *Order) 
 	}
 	if _, err := os.Lstat(filepath.Join(m.out, ManifestFile)); err == nil {
 		fmt.Fprintln(r.stdout, "the election is there already")
+	} else if _, err := os.Lstat(m.passphrases); m.passphrases != "" && err == nil {
+		// They may be those of an election that was moved, so nobody removes them here.
+		return wrongUse("%s is there and the election is not: it is of a run that was cut, or the election was moved; move it away", m.passphrases)
 	} else if err := r.timed("election made", func() error { return r.election(ctx, l, m, o) }); err != nil {
 		return err
 	}
@@ -155,6 +173,9 @@ func (r *region) run(ctx context.Context, l *listFlags, m *makeFlags, o *Order) 
 		return err
 	}
 	fmt.Fprintf(r.stdout, "the Region is prepared: %.0f s, %s\n", time.Since(began).Seconds(), peakMemory())
+	if r.wholeLife {
+		return r.timed("the whole life", func() error { return r.life(ctx) })
+	}
 	return nil
 }
 
@@ -222,12 +243,9 @@ func (r *region) election(ctx context.Context, l *listFlags, m *makeFlags, o *Or
 	for i, c := range Communes {
 		all[i] = strconv.Itoa(int(c.INS))
 	}
-	if err := m.groups(ctx, o, l, all, r.stderr); err != nil {
-		return err
-	}
-	made, err := m.make(ctx, o, false, r.stdout, r.stderr)
+	made, err := m.grouped(ctx, o, l, all, r.stdout, r.stderr)
 	if err != nil {
-		return err
+		return m.record(all, false, err)
 	}
 	electors, bureaux := 0, 0
 	for _, c := range made {

@@ -75,7 +75,7 @@ func (w *Working) Update(ctx context.Context, r io.Reader) (Updated, []Trace, []
 	}
 	for i := range updates {
 		if err := u.apply(&updates[i]); err != nil {
-			bad = append(bad, BadRow{updates[i].line, err.Error()})
+			bad = append(bad, badRow(updates[i].line, err))
 		}
 	}
 	if len(u.list.People)-len(u.gone) > ledger.MaxElectors {
@@ -143,15 +143,15 @@ type updater struct {
 
 func (u *updater) apply(up *update) error {
 	if line, twice := u.seen[up.number]; twice {
-		return fmt.Errorf("national_number: line %d is about the same elector: one row for each", line)
+		return refused(whyTwice, "national_number: line %d is about the same elector: one row for each", line)
 	}
 	u.seen[up.number] = up.line
 	at, listed := u.place[up.number]
 	switch {
 	case up.action == "add" && listed:
-		return errors.New("national_number: this elector is on the list already: amend instead")
+		return refused(whyTwice, "national_number: this elector is on the list already: amend instead")
 	case up.action != "add" && !listed:
-		return errors.New("national_number: this elector is not on the list")
+		return refused(whyStranger, "national_number: this elector is not on the list")
 	}
 	t := Trace{Act: up.action, Why: up.reason, Line: up.line, Elector: up.number.Printed()}
 	if up.reference != "" {
@@ -205,7 +205,7 @@ func (u *updater) fill(p *Person, n ledger.NationalNumber, get []string, line in
 		return nil
 	}
 	if u.serials[c.Serial()] {
-		return fmt.Errorf("%s: it was given already", columns[colConvocation])
+		return refused(whyTwice, "%s: it was given already", columns[colConvocation])
 	}
 	if err := in.settleMethod(); err != nil {
 		return err

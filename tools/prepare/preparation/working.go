@@ -25,7 +25,8 @@ import (
 //	lock          held by the program at work
 //	state.json    what is settled, and which list and how much of the record count
 //	list-<n>.csv  the list of version n
-//	record        who did what, when and why, in a hash chain
+//	record        who did what, when and why, and what was refused, in a signed hash chain
+//	record.key    the key that signs it
 //
 // An act writes list-<n+1>.csv, then the record's new lines, then state.json by a
 // rename, which is the moment when it is done. A crash before leaves the old
@@ -35,7 +36,7 @@ const (
 	stateFile  = "state.json"
 	recordFile = "record"
 	// workingFormat is the version of this layout.
-	workingFormat = 1
+	workingFormat = 2
 	// maxState bounds state.json, in bytes.
 	maxState = 4 << 20
 )
@@ -115,7 +116,7 @@ func NewWorking(dir string, list *List, live bool) (*Working, error) {
 	if _, err := os.Lstat(filepath.Join(w.dir, stateFile)); err == nil {
 		return nil, errors.Join(fmt.Errorf("%s holds a list already: change it with update, or %w", w.dir, errTaken), w.Close())
 	}
-	w.state = state{Format: workingFormat, Commune: list.Commune.INS, Record: record{path: filepath.Join(w.dir, recordFile)}}
+	w.state = state{Format: workingFormat, Commune: list.Commune.INS, Record: newRecord(filepath.Join(w.dir, recordFile), fmt.Sprintf("preparation/%d", list.Commune.INS))}
 	return w, nil
 }
 
@@ -160,6 +161,9 @@ func openState(dir string, ins ledger.Commune) (*Working, error) {
 		return nil, errors.Join(err, w.Close())
 	}
 	w.state.Record.path = filepath.Join(w.dir, recordFile)
+	if err := w.state.Record.readKey(w.dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("open working list: %w", err), w.Close())
+	}
 	w.Settled = w.state.Settled
 	return w, nil
 }
@@ -223,14 +227,15 @@ func (w *Working) Commit(traces []Trace) error {
 		return fmt.Errorf("keep working list: %w", err)
 	}
 	digest.Sum(next.List[:0])
+	if w.fresh {
+		if err := next.Record.writeKey(w.dir); err != nil {
+			return fmt.Errorf("keep working list: %w", err)
+		}
+	}
 	if err := next.Record.append(traces); err != nil {
 		return fmt.Errorf("keep working list: %w", err)
 	}
-	text, err := json.MarshalIndent(&next, "", "\t")
-	if err != nil {
-		return fmt.Errorf("keep working list: %w", err)
-	}
-	if err := replaceFile(filepath.Join(w.dir, stateFile), append(text, '\n')); err != nil {
+	if err := next.keep(w.dir); err != nil {
 		return fmt.Errorf("keep working list: %w", err)
 	}
 	old := w.listFile(w.state.Version)
@@ -239,6 +244,32 @@ func (w *Working) Commit(traces []Trace) error {
 		return fmt.Errorf("remove the list before: %w", err)
 	}
 	return nil
+}
+
+// actRefused is the act of a record's line on what was refused; the details name which it was.
+const actRefused = "refused"
+
+// refuse adds a line to the record and changes nothing else, not even the version; what a refused act has
+// changed in memory is not kept.
+func (w *Working) refuse(t Trace) error {
+	next := w.state
+	if err := next.Record.append([]Trace{t}); err != nil {
+		return fmt.Errorf("record a refusal: %w", err)
+	}
+	if err := next.keep(w.dir); err != nil {
+		return fmt.Errorf("record a refusal: %w", err)
+	}
+	w.state = next
+	return nil
+}
+
+// keep puts the state in the place of the one before.
+func (s *state) keep(dir string) error {
+	text, err := json.MarshalIndent(s, "", "\t")
+	if err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(dir, stateFile), append(text, '\n'))
 }
 
 // Traces hands on the record's lines, the oldest first.
@@ -252,7 +283,7 @@ func (w *Working) Close() error {
 	if w.fresh {
 		if _, err := os.Lstat(filepath.Join(w.dir, stateFile)); errors.Is(err, os.ErrNotExist) {
 			// What Commit had half written; the directory only when nothing else is in it.
-			for _, name := range []string{w.listFile(1), filepath.Join(w.dir, recordFile), filepath.Join(w.dir, lockFile), w.dir} {
+			for _, name := range []string{w.listFile(1), filepath.Join(w.dir, recordFile), filepath.Join(w.dir, recordKeyFile), filepath.Join(w.dir, lockFile), w.dir} {
 				os.Remove(name)
 			}
 		}

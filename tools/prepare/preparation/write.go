@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"pointage/ledger"
+	"pointage/node/machine"
 )
 
 // staging is a directory beside the final one, in which everything is written and
@@ -96,11 +97,7 @@ func (s *staging) publish() error {
 func (s *staging) abandon() { os.RemoveAll(s.dir) }
 
 func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return machine.SyncDir(path)
 }
 
 // absent says that a file must not be written over.
