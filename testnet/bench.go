@@ -7,8 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +35,7 @@ func bench(ctx context.Context, args []string, out, errs io.Writer) int {
 	fs.BoolVar(&p.Baselines, "baselines", true, "measure etcd and PostgreSQL too")
 	parts := fs.String("parts", "rates,outage", "what to measure, with commas")
 	asJSON := fs.Bool("json", false, "a JSON line for each measurement, and nothing else")
-	profile := fs.String("cpuprofile", "", "write a CPU profile of this process here")
+	fs.StringVar(&p.Profile, "cpuprofile", "", "write a CPU profile of each measurement of ours to files that begin so")
 	err := fs.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(out, benchUsage)
@@ -65,17 +63,6 @@ func bench(ctx context.Context, args []string, out, errs io.Writer) int {
 	if err != nil {
 		fmt.Fprintf(errs, "testnet bench: %v; see testnet bench --help\n", err)
 		return exitUsage
-	}
-	if *profile != "" {
-		f, err := os.Create(*profile)
-		if err == nil {
-			err = pprof.StartCPUProfile(f)
-		}
-		if err != nil {
-			fmt.Fprintf(errs, "testnet bench: %v\n", err)
-			return exitUsage
-		}
-		defer pprof.StopCPUProfile()
 	}
 	if !*asJSON {
 		p.Text = errs
@@ -125,7 +112,10 @@ func ended(ctx context.Context, err error, errs io.Writer) int {
 		fmt.Fprintln(errs, "testnet bench: interrupted; nothing is left running")
 		return exitInterrupted
 	case err != nil:
-		fmt.Fprintf(errs, "testnet bench: %v\n", err)
+		fmt.Fprintf(errs, "testnet bench: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+		if errors.As(err, new(simulation.InputError)) {
+			return exitUsage
+		}
 		return exitBroken
 	}
 	return exitHeld
@@ -168,6 +158,9 @@ func rateLine(r simulation.Rate) string {
 	s := fmt.Sprintf("%-24s %3d clients  %8.0f/s  p50 %.2f ms  p99 %.2f ms", r.System, r.Clients, r.PerSecond, r.P50, r.P99)
 	if r.PerBatch > 0 {
 		s += fmt.Sprintf("  %.1f statements a signature", r.PerBatch)
+	}
+	if r.Processor > 0 {
+		s += fmt.Sprintf("  %.0f µs of the processors each", r.Processor)
 	}
 	if r.NotReplicated > 0 {
 		s += fmt.Sprintf("  (%d more went on alone)", r.NotReplicated)

@@ -30,9 +30,13 @@ type show struct {
 	last  time.Time
 }
 
-func newShow(out io.Writer) *show {
-	f, ok := out.(*os.File)
-	return &show{out: out, bar: ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""}
+func newShow(out io.Writer, plain bool) *show {
+	return &show{out: out, last: time.Now(), bar: !plain && isTerminal(out) && os.Getenv("NO_COLOR") == ""}
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // Write puts a line above the bar.
@@ -40,6 +44,7 @@ func (s *show) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wipe()
+	s.last = time.Now()
 	return s.out.Write(b)
 }
 
@@ -63,14 +68,32 @@ func (s *show) Progress(p simulation.Progress) {
 		return
 	}
 	done := 0
-	if p.Expected > 0 {
+	switch {
+	case p.Stage != "" && p.Of > 0:
+		done = int(barWidth * min(p.Done, p.Of) / p.Of)
+	case p.Expected > 0:
 		done = barWidth * p.Came / p.Expected
 	}
 	fmt.Fprintf(s.out, "\r\x1b[K[%s%s] %s", strings.Repeat("#", done), strings.Repeat(".", barWidth-done), line(p))
 	s.drawn = true
 }
 
+// Sample implements simulation.Live: the poll is told in lines, its evening by its stages.
+func (s *show) Sample(x simulation.Sample) {
+	if !x.Evening {
+		s.Progress(x.Progress)
+	}
+}
+
 func line(p simulation.Progress) string {
+	switch {
+	case p.Stage != "" && p.Of > 0:
+		return fmt.Sprintf("%s: %d of %d", p.Stage, p.Done, p.Of)
+	case p.Stage != "" && p.Done > 0:
+		return fmt.Sprintf("%s: %d", p.Stage, p.Done)
+	case p.Stage != "":
+		return p.Stage
+	}
 	leader := "nobody leads"
 	if p.Leader != 0 {
 		leader = fmt.Sprintf("bureau %d leads", p.Leader)
@@ -85,7 +108,8 @@ func line(p simulation.Progress) string {
 	return out
 }
 
-func (s *show) end() {
+// End leaves no bar.
+func (s *show) End() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wipe()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,7 +18,8 @@ const maxBuffer = 32 << 10
 // Net is all cables among numbered machines. Every machine reaches every other at an
 // address of its own, so that a cable knows both its ends.
 type Net struct {
-	target func(to int) string
+	target  func(to int) string
+	weather Weather
 
 	mu    sync.Mutex
 	ends  map[[2]int]net.Listener
@@ -28,11 +30,17 @@ type Net struct {
 	healed chan struct{}
 	closed bool
 	work   sync.WaitGroup
+	// carried counts the bytes that arrived.
+	carried atomic.Int64
 }
 
-// New is a net without cables; target says where machine `to` really listens.
-func New(target func(to int) string) *Net {
-	return &Net{target: target, ends: map[[2]int]net.Listener{}, conns: map[net.Conn]bool{}, cut: map[[2]int]bool{}, healed: make(chan struct{})}
+// New is a net without cables; target says where machine `to` really listens. Nothing
+// is held up.
+func New(target func(to int) string) *Net { return NewIn(Weather{}, target) }
+
+// NewIn is New where every cable lies in this weather.
+func NewIn(w Weather, target func(to int) string) *Net {
+	return &Net{weather: w, target: target, ends: map[[2]int]net.Listener{}, conns: map[net.Conn]bool{}, cut: map[[2]int]bool{}, healed: make(chan struct{})}
 }
 
 // Address is where machine from reaches machine to, laying the cable if need be.
@@ -109,16 +117,41 @@ func (n *Net) carry(near net.Conn, from, to int) {
 func (n *Net) pour(dst, src net.Conn, from, to int) {
 	defer dst.Close()
 	defer src.Close()
+	deliver := func(b []byte) bool {
+		if !n.wait(from, to) {
+			return false
+		}
+		_, err := dst.Write(b)
+		n.carried.Add(int64(len(b)))
+		return err == nil
+	}
+	send := deliver
+	if !n.weather.calm() {
+		way, gone := make(chan piece, maxOnTheWay), make(chan struct{})
+		go func() {
+			defer close(gone)
+			if !delayed(way, deliver) {
+				src.Close() // whoever sends is not left waiting
+			}
+		}()
+		defer func() {
+			close(way)
+			<-gone // what is on its way still arrives
+		}()
+		send = func(b []byte) bool {
+			select {
+			case way <- piece{append([]byte(nil), b...), time.Now().Add(n.weather.held())}:
+				return true
+			case <-gone:
+				return false
+			}
+		}
+	}
 	buf := make([]byte, maxBuffer)
 	for {
 		k, err := src.Read(buf)
-		if k > 0 {
-			if !n.wait(from, to) {
-				return
-			}
-			if _, err := dst.Write(buf[:k]); err != nil {
-				return
-			}
+		if k > 0 && !send(buf[:k]) {
+			return
 		}
 		if err != nil {
 			// A machine that dies behind a cut cable is not heard of either.
@@ -129,6 +162,9 @@ func (n *Net) pour(dst, src net.Conn, from, to int) {
 		}
 	}
 }
+
+// Carried is how many bytes have gone over all cables.
+func (n *Net) Carried() int64 { return n.carried.Load() }
 
 // wait returns when the direction is whole, false when the net is closed.
 func (n *Net) wait(from, to int) bool {

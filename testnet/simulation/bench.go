@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,7 +30,9 @@ type BenchPlan struct {
 	Out string
 	// Baselines says whether to measure etcd and PostgreSQL too.
 	Baselines bool
-	Text      io.Writer
+	// Profile, when given, begins the names of CPU profiles, one of each measurement of ours.
+	Profile string
+	Text    io.Writer
 }
 
 // Rate is one measurement.
@@ -43,6 +47,9 @@ type Rate struct {
 	Max       float64 `json:"max_ms"`
 	// PerBatch is how many statements shared a signature, for ours.
 	PerBatch float64 `json:"per_batch,omitempty"`
+	// Processor is what this process took of the processors for each check-in, in microseconds: all replicas, and the desks.
+	// 0 where the system does not tell.
+	Processor float64 `json:"processor_us,omitempty"`
 	// NotReplicated are check-ins whose barrier expired: they don't count as ops.
 	NotReplicated int `json:"not_replicated,omitempty"`
 	// Missing says why a system was not measured.
@@ -62,15 +69,16 @@ const (
 )
 
 // Bench measures and hands each figure to report as it comes.
-func Bench(ctx context.Context, p BenchPlan, report func(Rate)) error {
+func Bench(ctx context.Context, p BenchPlan, report func(Rate)) (err error) {
 	out, err := filepath.Abs(p.Out)
 	if err != nil {
 		return err
 	}
-	d := &day{plan: Plan{Commune: 21015, Bureaux: benchBureaux, Electors: benchElectors, Seed: 1, Out: out, Text: p.Text}, began: time.Now()}
+	d := &day{free: freeSpace, plan: Plan{Commune: 21015, Bureaux: benchBureaux, Electors: benchElectors, Seed: 1, Out: out, Text: p.Text}, began: time.Now()}
 	if err := d.prepare(ctx); err != nil {
-		return err
+		return d.prepareFailed(ctx, err)
 	}
+	defer func() { err = d.benched(ctx, err) }()
 	var others []*baseline
 	if p.Baselines {
 		others = startBaselines(ctx, out, report)
@@ -84,7 +92,7 @@ func Bench(ctx context.Context, p BenchPlan, report func(Rate)) error {
 	for range p.Rounds {
 		for _, n := range p.Clients {
 			run++
-			r, err := d.measure(ctx, fmt.Sprintf("run-%d", run), n, benchBureaux, p.Duration)
+			r, err := d.measure(ctx, fmt.Sprintf("run-%d", run), n, benchBureaux, p)
 			if err != nil {
 				return fmt.Errorf("measure with %d clients: %w", n, err)
 			}
@@ -98,7 +106,7 @@ func Bench(ctx context.Context, p BenchPlan, report func(Rate)) error {
 			}
 		}
 		run++
-		r, err := d.measure(ctx, fmt.Sprintf("run-%d", run), 1, 1, p.Duration)
+		r, err := d.measure(ctx, fmt.Sprintf("run-%d", run), 1, 1, p)
 		if err != nil {
 			return fmt.Errorf("measure a bureau alone: %w", err)
 		}
@@ -117,10 +125,21 @@ func Bench(ctx context.Context, p BenchPlan, report func(Rate)) error {
 	return nil
 }
 
+// benched takes away what measurements wrote that did not come to their end.
+func (d *day) benched(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if full, is := d.fullDisk(ctx, err); is {
+		err = full
+	}
+	return errors.Join(err, d.out.discard())
+}
+
 // measure starts fresh bureaux of the prepared commune and checks electors in, each at his
 // own bureau, as fast as the desks get their answers. Every replica checks every
 // signature itself.
-func (d *day) measure(ctx context.Context, name string, clients, up int, duration time.Duration) (r Rate, err error) {
+func (d *day) measure(ctx context.Context, name string, clients, up int, p BenchPlan) (r Rate, err error) {
 	m := &day{
 		plan: d.plan, election: d.election, prepared: d.prepared, index: map[ledger.BureauNumber]int{}, told: newTold(),
 		began: d.began, witnessURL: "http://127.0.0.1:1", // no anchors here
@@ -156,7 +175,19 @@ func (d *day) measure(ctx context.Context, name string, clients, up int, duratio
 			return r, err
 		}
 	}
-	return m.load(ctx, live, clients, duration)
+	if p.Profile == "" {
+		return m.load(ctx, live, clients, p.Duration)
+	}
+	f, err := os.Create(fmt.Sprintf("%s-%s-%d-clients.pprof", p.Profile, name, clients))
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return r, err
+	}
+	defer pprof.StopCPUProfile()
+	return m.load(ctx, live, clients, p.Duration)
 }
 
 // desk hands out the electors of one bureau, one after the other.
@@ -212,7 +243,7 @@ func (d *day) load(ctx context.Context, live []*bureau, clients int, duration ti
 	errs := make([]error, clients)
 	var late atomic.Int64
 	var wg sync.WaitGroup
-	start := time.Now()
+	start, processor := time.Now(), processorTime()
 	for c := range clients {
 		k := desks[c%len(desks)]
 		wg.Go(func() {
@@ -243,6 +274,7 @@ func (d *day) load(ctx context.Context, live []*bureau, clients int, duration ti
 	slices.Sort(all)
 	r.Ops, r.NotReplicated = len(all), int(late.Load())
 	r.PerSecond = float64(r.Ops) / r.Seconds
+	r.Processor = float64((processorTime() - processor).Microseconds()) / float64(max(1, r.Ops))
 	r.P50, r.P99, r.Max = quantile(all, 0.5), quantile(all, 0.99), quantile(all, 1)
 	after, err := live[0].Status(ctx)
 	if n := after.LedgerSize - before.LedgerSize; n > 0 && len(live) > 1 {

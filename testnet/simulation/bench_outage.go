@@ -59,16 +59,20 @@ const outageWindow, outageKill = 15 * time.Second, 5 * time.Second
 // BenchOutage kills the leader of three bureaux, and then the next machine, so that no majority is
 // left; and the leader of etcd and PostgreSQL in the same run. One client a bureau, at each
 // of the others as many.
-func BenchOutage(ctx context.Context, p BenchPlan, stage func(Stage), report func(Outage)) error {
+func BenchOutage(ctx context.Context, p BenchPlan, stage func(Stage), report func(Outage)) (err error) {
 	out, err := filepath.Abs(p.Out)
 	if err != nil {
 		return err
 	}
-	d := &day{plan: Plan{Commune: 21015, Bureaux: benchBureaux, Electors: benchElectors, Seed: 1, Out: out, Text: p.Text, Processes: true}, began: time.Now()}
-	if err := d.prepare(ctx); err != nil {
-		return err
+	d := &day{free: freeSpace, plan: Plan{Commune: 21015, Bureaux: benchBureaux, Electors: benchElectors, Seed: 1, Out: out, Text: p.Text, Processes: true}, began: time.Now()}
+	if err := canBuild(ctx, ""); err != nil {
+		return InputError{err}
 	}
-	if d.program, err = build(ctx, out); err != nil {
+	if err := d.prepare(ctx); err != nil {
+		return d.prepareFailed(ctx, err)
+	}
+	defer func() { err = d.benched(ctx, err) }()
+	if d.program, err = build(ctx, "", out); err != nil {
 		return err
 	}
 	stages, ours, err := d.outage(ctx)

@@ -19,7 +19,10 @@ import (
 
 // day is one simulated polling day.
 type day struct {
-	plan       Plan
+	plan Plan
+	out  *output
+	// free is how many bytes the disk of a directory has left.
+	free       func(dir string) (uint64, error)
 	election   string
 	prepared   *node.Prepared
 	register   *register.Register
@@ -28,6 +31,7 @@ type day struct {
 	verified   *store.Verified
 	adele      *adele
 	cables     *links.Net
+	land       *land // nil on this machine's loopback
 	bureaux    []*bureau
 	index      map[ledger.BureauNumber]int
 	logs       []*os.File
@@ -42,10 +46,24 @@ type day struct {
 	// turn is held by the fault that cuts or kills.
 	turn chan struct{}
 
-	mu    sync.Mutex
-	live  Progress
-	cut   []ledger.BureauNumber
-	fault string
+	// opened is when the bureaux were; extents are what each was last seen to have, the sampling goroutine's alone.
+	opened  time.Time
+	extents []extent
+
+	mu   sync.Mutex
+	live Progress
+	// arrived came to a bureau so far.
+	arrived int
+	cut     []ledger.BureauNumber
+	faults  []FaultSpan
+	// polled: everybody is through, and the faults are over.
+	polled bool
+	// doors lead those who look for one bureau to another.
+	doors map[ledger.BureauNumber]ledger.BureauNumber
+	// twice: every table presses twice.
+	twice bool
+	// mounts take away the disks that were made.
+	mounts []func() error
 }
 
 // InputError is about the words or the files that the plan was made from; no bureau had been started.
@@ -58,50 +76,110 @@ func (e InputError) Error() string { return e.Err.Error() }
 func (e InputError) Unwrap() error { return e.Err }
 
 // Run plays the plan. The summary is whole when the error is nil; promises that were not
-// held are in it. The error is for what kept the day from being played.
-func Run(ctx context.Context, p Plan) (s *Summary, err error) {
+// held are in it. The error is for what kept the day from being played. When the poll did
+// not begin, was interrupted, or the disk is full, nothing of the run is left in Out.
+func Run(ctx context.Context, p Plan) (*Summary, error) { return run(ctx, p, freeSpace) }
+
+func run(ctx context.Context, p Plan, free func(string) (uint64, error)) (s *Summary, err error) {
 	if err := p.Check(); err != nil {
 		return nil, InputError{err}
 	}
-	d := &day{plan: p, attached: 3, index: map[ledger.BureauNumber]int{}, told: newTold(), began: time.Now(), turn: make(chan struct{}, 1), emptied: make(chan struct{}), verified: store.NewVerified()}
+	d := &day{plan: p, free: free, attached: 3, index: map[ledger.BureauNumber]int{}, told: newTold(), began: time.Now(), turn: make(chan struct{}, 1), emptied: make(chan struct{}), verified: store.NewVerified()}
 	if d.plan.Out, err = filepath.Abs(p.Out); err != nil {
 		return nil, err
 	}
+	if p.Processes && !p.PrepareOnly {
+		if err := canBuild(ctx, p.Program); err != nil {
+			return nil, InputError{err}
+		}
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer end(nil)
 	if err := d.prepare(ctx); err != nil {
-		return nil, InputError{err}
+		return nil, d.prepareFailed(ctx, err)
 	}
 	if p.PrepareOnly {
 		return nil, nil
 	}
-	defer func() { err = errors.Join(err, d.close()) }()
+	watching.Go(func() { d.watchSpace(ctx, end) })
+	return d.play(ctx)
+}
+
+// prepareFailed takes away what was written; a full disk and an interruption are nobody's words.
+func (d *day) prepareFailed(ctx context.Context, err error) error {
+	if d.out.claimed {
+		err = errors.Join(err, d.out.discard())
+	}
+	if full, is := d.fullDisk(ctx, err); is {
+		return full
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	return InputError{err}
+}
+
+// play is the day from the first bureau's start to the summary.
+func (d *day) play(ctx context.Context) (s *Summary, err error) {
+	played := false
+	defer func() {
+		err = errors.Join(err, d.close())
+		if err == nil || s != nil {
+			return
+		}
+		full, is := d.fullDisk(ctx, err)
+		if played && !is && ctx.Err() == nil {
+			err = fmt.Errorf("%w; the logs are in %s", err, filepath.Join(d.plan.Out, "logs"))
+			return
+		}
+		if is {
+			err = full
+		}
+		err = errors.Join(err, d.out.discard())
+	}()
 	if err := d.start(ctx); err != nil {
 		return nil, err
 	}
-	if err := d.poll(ctx); err != nil {
+	if err := d.waitForLeader(ctx); err != nil {
 		return nil, err
 	}
-	if s, err = d.evening(ctx); err != nil {
+	played = true
+	if d.plan.ByHand {
+		return nil, d.serve(ctx, nil)
+	}
+	if s, err = d.whole(ctx); err != nil {
 		return nil, err
 	}
 	if err := writeSummary(d.plan.Out, s); err != nil {
 		return nil, fmt.Errorf("write summary: %w", err)
 	}
-	if p.Serve {
-		d.serve(ctx)
+	if d.plan.Serve != nil {
+		return s, d.serve(ctx, s)
 	}
 	return s, nil
+}
+
+// whole is the poll and its evening, which are watched.
+func (d *day) whole(ctx context.Context) (*Summary, error) {
+	if err := d.openAll(ctx); err != nil {
+		return nil, err
+	}
+	defer d.watch(ctx)()
+	if err := d.poll(ctx); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	d.polled = true
+	d.mu.Unlock()
+	return d.evening(ctx)
 }
 
 func (d *day) say(format string, args ...any) {
 	if d.plan.Text != nil {
 		fmt.Fprintf(d.plan.Text, "%6.1fs  %s\n", time.Since(d.began).Seconds(), fmt.Sprintf(format, args...))
 	}
-}
-
-func (d *day) setFault(name string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.fault = name
 }
 
 func (d *day) setCut(indexes []int) {
@@ -133,11 +211,19 @@ func (d *day) start(ctx context.Context) error {
 	}
 	if d.plan.Processes {
 		var err error
-		if d.program, err = build(ctx, d.plan.Out); err != nil {
+		if d.program, err = build(ctx, d.plan.Program, d.plan.Out); err != nil {
 			return err
 		}
 	}
-	d.cables = links.New(func(to int) string { return d.bureaux[to].listen })
+	if d.plan.Networks {
+		if err := d.newLand(); err != nil {
+			return fmt.Errorf("make the networks: %w", err)
+		}
+		for i, p := range d.land.places {
+			d.say("bureau %d: %s, at %v", d.prepared.Commune.Bureaux[i].Number, d.land.kinds[i], p.Address())
+		}
+	}
+	d.cables = links.NewIn(d.plan.Weather, func(to int) string { return d.bureaux[to].listen })
 	if err := d.layOut(); err != nil {
 		return err
 	}
@@ -176,6 +262,10 @@ func (d *day) close() error {
 			return u.Stop()
 		}))
 	}
+	errs = append(errs, d.unmounts())
+	if d.land != nil {
+		errs = append(errs, d.land.close())
+	}
 	if d.cables != nil {
 		errs = append(errs, d.cables.Close())
 	}
@@ -191,11 +281,46 @@ func (d *day) close() error {
 	return errors.Join(errs...)
 }
 
-// serve keeps the bureaux up and says where they are.
-func (d *day) serve(ctx context.Context) {
-	for _, u := range d.bureaux {
-		d.say("bureau %d: http://%s (secret in %s)", u.number, u.config.API, filepath.Join(u.dir, "data", node.TokenFile))
+// show passes progress on.
+func (d *day) show(p Progress) {
+	if d.plan.Live != nil {
+		d.plan.Live.Progress(p)
 	}
-	d.say("serving until Ctrl-C")
+}
+
+// triedByHand is how many electors' numbers are told for each bureau.
+const triedByHand = 4
+
+// serve keeps the bureaux up and says where they are. The electors are synthetic, or those of a list that whoever
+// serves it gave: their numbers and the passphrases are what he types.
+func (d *day) serve(ctx context.Context, s *Summary) error {
+	if d.register == nil {
+		var err error
+		if d.register, err = d.openRegister(d.bureaux[0].number); err != nil {
+			return err
+		}
+	}
+	came := map[int]bool{}
+	for i := range d.visitors {
+		came[d.visitors[i].elector] = true
+	}
+	try := map[ledger.BureauNumber][]string{}
+	for i := range d.register.Len() {
+		if e := d.register.At(i); !came[i] && len(try[e.Bureau]) < triedByHand {
+			try[e.Bureau] = append(try[e.Bureau], e.ConvocationNumber.Digits())
+		}
+	}
+	var at []Served
+	for _, u := range d.bureaux {
+		pass, err := readPassphrase(u)
+		if err != nil {
+			return err
+		}
+		at = append(at, Served{
+			u.number, "http://" + u.config.API, filepath.Join(u.dir, u.config.Data, node.TokenFile), "http://" + u.config.Screens + "/", pass, try[u.number],
+		})
+	}
+	d.plan.Serve(s, at)
 	<-ctx.Done()
+	return nil
 }

@@ -21,10 +21,29 @@ type told struct {
 	// longest is the longest wait for an answer, longestHome that of electors at home.
 	longest, longestHome time.Duration
 
+	// homeWaits and awayWaits are those that no sample has taken yet.
+	homeWaits, awayWaits Waits
+	// byBureau counts check-ins.
+	byBureau map[ledger.BureauNumber]int
+
 	checkIns, away, proxies, secondRefused, refused, homeRefused, faults int
 }
 
-func newTold() *told { return &told{admitted: map[int][]light{}, carried: map[int][]carriedFor{}} }
+func newTold() *told {
+	return &told{admitted: map[int][]light{}, carried: map[int][]carriedFor{}, byBureau: map[ledger.BureauNumber]int{}}
+}
+
+// fill gives a sample what the desks were told, and the waits since the one before.
+func (t *told) fill(s *Sample, bureaux []*bureau) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.CheckIns, s.Refused, s.SecondRefused = t.checkIns, t.refused, t.secondRefused
+	s.Home, s.Away = t.homeWaits, t.awayWaits
+	t.homeWaits, t.awayWaits = Waits{}, Waits{}
+	for _, u := range bureaux {
+		s.Bureaux = append(s.Bureaux, BureauSample{Bureau: u.number, CheckIns: t.byBureau[u.number]})
+	}
+}
 
 // light is one check-in that a desk was told.
 type light struct {
@@ -59,6 +78,9 @@ func (t *told) note(a attempt, ans node.Answer) {
 	atHome := home && (!a.proxy || a.at == a.visitor.by.home) // all that is needed is there
 	if t.longest = max(t.longest, a.took); atHome {
 		t.longestHome = max(t.longestHome, a.took)
+		t.homeWaits.Add(a.took)
+	} else {
+		t.awayWaits.Add(a.took)
 	}
 	// A desk that asks again after a crash is told that the row is its own: the
 	// admission was recorded, and counts as handed over.
@@ -70,6 +92,7 @@ func (t *told) note(a attempt, ans node.Answer) {
 		}
 		t.admitted[e] = append(t.admitted[e], l)
 		t.checkIns++
+		t.byBureau[a.at]++
 		if !home {
 			t.away++
 		}
@@ -102,6 +125,20 @@ func (t *told) has(elector int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.admitted[elector]) > 0
+}
+
+// withdraw forgets the light of an elector that two members took back.
+func (t *told) withdraw(elector int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.admitted, elector)
+}
+
+// awayNow is how many were admitted away from home so far.
+func (t *told) awayNow() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.away
 }
 
 // double counts electors for whom more than one green light was shown, and holders to whom more

@@ -22,6 +22,8 @@ type Scenario struct {
 	// (S3), not prevented. successor: a machine admits provisionally, and may admit whom the lost
 	// one had recorded without anybody having been told; both stand in the report.
 	excluded excluded
+	// needs refuses a plan in which it can't be played; nil for none.
+	needs func(*Plan) error
 }
 
 type excluded uint8
@@ -34,24 +36,36 @@ const (
 
 // Scenarios are all faults, in the order of `--faults list`.
 var Scenarios = []Scenario{
-	{"leader-killed", "the leading bureau's machine dies, and comes back a while later", 0.15, (*day).leaderKilled, nothing},
-	{"bureau-cut", "one bureau's cable is cut, and healed later", 0.40, (*day).bureauCut, nothing},
-	{"adele-away", "ADELE does not answer for a third of the day", 0.30, (*day).adeleAway, nothing},
-	{"principal-away", "the principal bureau is cut off from all others for a while", 0.30, (*day).principalCut, nothing},
-	{"principal-down", "the principal bureau's machine is off all day; its electors wait, the deputy leads", 0, (*day).principalDown, nothing},
-	{"split", "the commune falls into two halves that don't hear each other", 0.30, (*day).split, nothing},
-	{"one-way-cut", "one bureau is heard by nobody but hears all", 0.30, (*day).oneWayCut, nothing},
-	{"majority-lost", "every bureau is alone: all cables are cut", 0.30, (*day).allAlone, nothing},
-	{"bureau-killed", "a bureau's machine dies in mid-queue and is started again", 0.30, (*day).bureauKilled, nothing},
-	{"all-restarted", "one bureau after another is stopped and started", 0.15, (*day).allRestarted, nothing},
-	{"store-lost", "a bureau's machine loses all that it can rebuild: ledger and Raft's log", 0.30, (*day).storeLost, nothing},
-	{"machine-dead", "a bureau's machine dies for good, a spare opens with both keys and nothing else", 0.30, (*day).machineDead, nothing},
-	{"key-pulled", "a bureau goes on with one key after the other was lost in a restart", 0.30, (*day).keyPulled, nothing},
-	{"key-dead", "a key breaks, a blank one takes its place, then the other key goes", 0.20, (*day).keyDead, nothing},
-	{"isolated", "a bureau has no network all day; its keys are read at the principal bureau in the evening", 0, (*day).isolated, nothing},
-	{"machine-and-key-dead", "a bureau's machine and a key die; the sealed envelope's machine admits provisionally", 0.30, (*day).machineAndKeyDead, successor},
-	{"keys-cloned", "copies of a bureau's media admit elsewhere with no network (breaks A1: doubles are reported)", 0.30, (*day).cloned, assumption},
-	{"rolled-back", "disk and a key are put back to an earlier state with no network (breaks A2: doubles are reported)", 0.30, (*day).rolledBack, assumption},
+	{"leader-killed", "the leading bureau's machine dies, and comes back a while later", 0.15, (*day).leaderKilled, nothing, nil},
+	{"bureau-cut", "one bureau's cable is cut, and healed later", 0.40, (*day).bureauCut, nothing, nil},
+	{"adele-away", "ADELE does not answer for a third of the day", 0.30, (*day).adeleAway, nothing, nil},
+	{"principal-away", "the principal bureau is cut off from all others for a while", 0.30, (*day).principalCut, nothing, nil},
+	{"principal-down", "the principal bureau's machine is off all day; its electors wait, the deputy leads", 0, (*day).principalDown, nothing, nil},
+	{"split", "the commune falls into two halves that don't hear each other", 0.30, (*day).split, nothing, nil},
+	{"one-way-cut", "one bureau is heard by nobody but hears all", 0.30, (*day).oneWayCut, nothing, nil},
+	{"majority-lost", "every bureau is alone: all cables are cut", 0.30, (*day).allAlone, nothing, nil},
+	{"bureau-killed", "a bureau's machine dies in mid-queue and is started again", 0.30, (*day).bureauKilled, nothing, nil},
+	{"storm", "machines die, stand still, lose their cables, their disk's room and the time at random moments, all at once", 0.15, (*day).storm, nothing, nil},
+	{"all-restarted", "one bureau after another is stopped and started", 0.15, (*day).allRestarted, nothing, nil},
+	{"store-lost", "a bureau's machine loses all that it can rebuild: ledger and Raft's log", 0.30, (*day).storeLost, nothing, nil},
+	{"machine-dead", "a bureau's machine dies for good, a spare opens with both keys and nothing else", 0.30, (*day).machineDead, nothing, nil},
+	{"key-pulled", "a bureau goes on with one key after the other was lost in a restart", 0.30, (*day).keyPulled, nothing, nil},
+	{"key-dead", "a key breaks, a blank one takes its place, then the other key goes", 0.20, (*day).keyDead, nothing, nil},
+	{"isolated", "a bureau has no network all day; its keys are read at the principal bureau in the evening", 0, (*day).isolated, nothing, nil},
+	{"machine-and-key-dead", "a bureau's machine and a key die; the sealed envelope's machine admits provisionally", 0.30, (*day).machineAndKeyDead, successor, nil},
+	{"majority-lost-for-good", "most of the group's machines die for good; spares open with the keys, two persons begin a new epoch", 0.30, (*day).majorityGone, nothing, nil},
+	{"pouch-wrong-bureau", "two bureaux get each other's pouch; two persons sign where each of them sits", 0, (*day).pouchesSwapped, nothing, nil},
+	{"keys-cloned", "copies of a bureau's media admit elsewhere with no network (breaks A1: doubles are reported)", 0.30, (*day).cloned, assumption, nil},
+	{"rolled-back", "disk and a key are put back to an earlier state with no network (breaks A2: doubles are reported)", 0.30, (*day).rolledBack, assumption, nil},
+	{"keys-out-of-step", "a spare machine opens with two keys, one of which lay in a drawer (Brussels, 2018)", 0.30, (*day).outOfStep, nothing, nil},
+	{"station-broken", "nobody can be served at a bureau: who queues there is sent to another (Woluwe-Saint-Lambert, June 2024)", 0.20, (*day).stationBroken, nothing, nil},
+	{"weak-line", "thick walls: a bureau's line comes and goes all the time (Brussels, 2024)", 0.15, (*day).weakLine, nothing, nil},
+	{"bad-proxies", "359 proxies that no table may take are brought to the tables (Saint-Josse, 2024)", 0.20, (*day).badProxies, nothing, nil},
+	{"pressed-twice", "every table presses twice, and machines die right after a light (Dallas, 2024)", 0.20, (*day).pressedTwice, nothing, nil},
+	{"rehearsal-keys", "keys with a rehearsal's marks get into a bureau, and to the principal bureau (Denmark, 2022)", 0.20, (*day).rehearsalKeys, nothing, nil},
+	{"wrong-marks", "electors hear that they have voted already: two persons take the mark back (Durham, 2016)", 0.20, (*day).wrongMarks, nothing, nil},
+	{"clocks-wrong", "the bureaux' clocks are hours, days and years wrong, jump, and stand still", 0.05, (*day).clocksWrong, nothing, ownClocks},
+	{"disk-full", "a bureau's disk has no room left, and then has again", 0.20, (*day).diskFull, nothing, smallDisks},
 }
 
 // Default are the faults of a day on which nobody chose any.
@@ -103,9 +117,9 @@ func (d *day) runFaults(ctx context.Context) error {
 				return
 			}
 			d.say("fault: %s", s.What)
-			d.setFault(s.Name)
+			over := d.faultBegins(s.Name)
 			err := s.play(d, ctx, r)
-			d.setFault("")
+			over()
 			if err != nil {
 				err = fmt.Errorf("fault %s: %w", s.Name, err)
 				d.say("%v", err)

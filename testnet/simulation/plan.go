@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"pointage/ledger"
+	"pointage/testnet/links"
 	"pointage/tools/prepare/preparation"
 )
 
 // Plan is what to simulate.
 type Plan struct {
+	// Commune is Saint-Josse-ten-Noode, or that of Election, when it is 0.
 	Commune ledger.Commune
 	// Bureaux and Electors; 0 takes the commune's estimate, or what Register
 	// and Election say.
@@ -31,16 +33,26 @@ type Plan struct {
 	Seed uint64
 	// Faults are the scenarios to play.
 	Faults []Scenario
+	// Networks puts every bureau's process in a network namespace, behind a school's, a carrier's or a symmetric NAT,
+	// and the principal bureau, which relays, in the open. It needs root on Linux.
+	Networks bool
+	// Weather is the delay and the loss on every cable between bureaux.
+	Weather links.Weather
 	// Anchor and AnchorKey name a foreign witness; empty for the reference ADELE.
 	Anchor, AnchorKey string
 	// Out gets summary.json, export/<INS>/ and logs.
 	Out string
 	// Processes runs every bureau as an operating-system process.
 	Processes bool
+	// Program is the bureaux' built program, for Processes; empty builds it.
+	Program string
 	// PrepareOnly stops after the preparation.
 	PrepareOnly bool
-	// Serve keeps the bureaux up after the day until the context ends.
-	Serve bool
+	// ByHand plays no day: the bureaux are served unopened, for whoever sits down at their screens.
+	ByHand bool
+	// Serve, when set, is given the day's summary and where the bureaux are; they stay up
+	// until the context ends.
+	Serve func(*Summary, []Served)
 	// Live receives what happens, as it happens.
 	Live Live
 	// Text receives plain lines for people.
@@ -49,10 +61,13 @@ type Plan struct {
 
 // Live is shown the day's progress; its methods may be called by many goroutines.
 type Live interface {
+	// Progress is what is done before the poll and after it, stage by stage.
 	Progress(p Progress)
+	// Sample is the day, several times a second from the opening to the verdict.
+	Sample(s Sample)
 }
 
-// Progress is the day at one moment.
+// Progress is how far a stage is, or the poll.
 type Progress struct {
 	// Came of Expected electors are through.
 	Came, Expected int
@@ -63,6 +78,18 @@ type Progress struct {
 	CutOff   []ledger.BureauNumber
 	Anchored uint64
 	Fault    string
+	// Stage, when set, is what is done before or after the poll: Done of Of, 0 for unknown.
+	Stage    string
+	Done, Of uint64
+}
+
+// Served is where one bureau's interface answers, and the file of the secret that its acts need; where its screens
+// are, the president's passphrase, and convocation numbers of electors of its own who have not come.
+type Served struct {
+	Bureau              ledger.BureauNumber
+	URL, Secret         string
+	Screens, Passphrase string
+	Try                 []string
 }
 
 // Limits of a plan.
@@ -72,11 +99,20 @@ const (
 	maxDay      = 24 * time.Hour
 )
 
+// defaultCommune is Saint-Josse-ten-Noode.
+const defaultCommune = ledger.Commune(21014)
+
 // Check completes a plan and says what is wrong with it.
 func (p *Plan) Check() error {
-	c, err := preparation.FindCommune(p.Commune)
-	if err != nil {
-		return err
+	if p.Commune == 0 && p.Election == "" {
+		p.Commune = defaultCommune
+	}
+	var c preparation.Commune
+	if p.Commune != 0 {
+		var err error
+		if c, err = preparation.FindCommune(p.Commune); err != nil {
+			return fmt.Errorf("--commune: %w", err)
+		}
 	}
 	if p.Register == "" && p.Election == "" {
 		if p.Electors == 0 {
@@ -84,6 +120,11 @@ func (p *Plan) Check() error {
 		}
 		if p.Bureaux == 0 {
 			p.Bureaux = c.Bureaux
+		}
+	}
+	if p.Networks {
+		if err := p.checkNetworks(); err != nil {
+			return err
 		}
 	}
 	switch {
@@ -95,14 +136,39 @@ func (p *Plan) Check() error {
 		return fmt.Errorf("--electors %d: at least %d, and one a bureau", p.Electors, minElectors)
 	case p.Day < time.Second || p.Day > maxDay:
 		return fmt.Errorf("--day %v: 1s to %v", p.Day, maxDay)
-	case p.Turnout < 0 || p.Turnout > 1:
+	case !(p.Turnout >= 0 && p.Turnout <= 1): // nor NaN
 		return fmt.Errorf("--turnout %v: 0 to 1", p.Turnout)
 	case (p.Anchor == "") != (p.AnchorKey == ""):
 		return errors.New("--anchor and --anchor-key go together")
+	case p.Anchor != "" && preparation.CheckWitnessURL(p.Anchor) != nil:
+		return fmt.Errorf("--anchor: %w", preparation.CheckWitnessURL(p.Anchor))
+	case p.PrepareOnly && p.Serve != nil:
+		return errors.New("--prepare-only starts no bureau that --serve could keep up: give one of them")
+	case p.ByHand && p.Serve == nil:
+		return errors.New("--by-hand plays no day: give --serve with it")
+	case p.Program != "" && !p.Processes:
+		return errors.New("--program is for --processes")
 	case p.PrepareOnly && p.Election != "":
 		return errors.New("--prepare-only makes an election, --election takes one: give one of them")
 	case p.Out == "":
 		return errors.New("--out must name a directory")
+	}
+	if p.AnchorKey != "" {
+		if _, err := ledger.ParseCosignerVKey(p.AnchorKey); err != nil {
+			return fmt.Errorf("--anchor-key: %w", err)
+		}
+	}
+	for i, s := range p.Faults {
+		if s.needs != nil {
+			if err := s.needs(p); err != nil {
+				return fmt.Errorf("--faults: %s %w", s.Name, err)
+			}
+		}
+		for _, before := range p.Faults[:i] {
+			if s.Name == before.Name {
+				return fmt.Errorf("--faults names %s twice", s.Name)
+			}
+		}
 	}
 	return nil
 }
@@ -134,4 +200,16 @@ type Summary struct {
 	Faults                   []string       `json:"faults"`
 	// Broken names the promises that were not held; empty when all were.
 	Broken []string `json:"broken"`
+	// Promises are all that were looked at, in the verdict's order.
+	Promises []Promise `json:"-"`
+}
+
+// Promise is one of those that a day is judged by.
+type Promise struct {
+	Name string
+	// Asked: the faults that were played leave the assumptions standing that it rests on.
+	Asked bool
+	Held  bool
+	// Seen is what was found when it was not held.
+	Seen string
 }

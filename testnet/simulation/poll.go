@@ -22,16 +22,12 @@ const (
 	comeBack = 250 * time.Millisecond
 	// presidentsReason is that of provisional check-ins.
 	presidentsReason = 1
-	// tick is the pace of the progress shown.
+	// tick is the pace of samples.
 	tick = 250 * time.Millisecond
 )
 
-// poll opens the bureaux, lets everybody come, plays the faults, and ends when every
-// queue is empty.
-func (d *day) poll(ctx context.Context) error {
-	if err := d.waitForLeader(ctx); err != nil {
-		return err
-	}
+// openAll opens the bureaux and draws who comes.
+func (d *day) openAll(ctx context.Context) error {
 	if err := d.each(func(u *bureau) error { return u.Open(ctx) }); err != nil {
 		return err
 	}
@@ -39,24 +35,23 @@ func (d *day) poll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.visitors = vs
-	d.mu.Lock()
-	d.live.Expected = len(vs)
-	d.mu.Unlock()
+	d.visitors, d.live.Expected = vs, len(vs)
+	d.extents, d.opened = make([]extent, len(d.bureaux)), time.Now()
 	d.say("%d bureaux open, %d of %d electors will come (seed %d)", len(d.bureaux), len(vs), d.plan.Electors, d.plan.Seed)
+	return nil
+}
+
+// poll lets everybody come, plays the faults, and ends when every queue is empty.
+func (d *day) poll(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	faults := make(chan error, 1)
 	go func() { faults <- d.runFaults(ctx) }()
-	ticking := make(chan struct{})
-	go func() { defer close(ticking); d.tick(ctx) }()
-	err = d.receive(ctx, vs)
+	err := d.receive(ctx, d.visitors)
 	close(d.emptied)
 	if ferr := <-faults; err == nil {
 		err = ferr
 	}
-	stop()
-	<-ticking
 	if err != nil {
 		return err
 	}
@@ -76,7 +71,7 @@ func (d *day) waitForLeader(ctx context.Context) error {
 			return nil
 		}
 		if !sleep(ctx, 50*time.Millisecond) {
-			return fmt.Errorf("no bureau leads after %v", groupTimeout)
+			return fmt.Errorf("no bureau leads within %v: see whether this machine is overloaded, or play a smaller day", groupTimeout)
 		}
 	}
 }
@@ -93,16 +88,8 @@ func (d *day) anyLeader(ctx context.Context) (int, bool) {
 
 // draw opens a register, as any bureau can, and draws who comes.
 func (d *day) draw() ([]visitor, error) {
-	u := d.bureaux[0]
-	pass, err := readPassphrase(u)
-	if err != nil {
-		return nil, err
-	}
-	keys, _, err := d.prepared.OpenKeys(u.config.Keys, pass, u.number)
-	if err != nil {
-		return nil, err
-	}
-	if d.register, err = d.prepared.OpenRegister(keys.Identity); err != nil {
+	var err error
+	if d.register, err = d.openRegister(d.bureaux[0].number); err != nil {
 		return nil, err
 	}
 	homes := make([]ledger.BureauNumber, d.register.Len())
@@ -144,6 +131,7 @@ func (d *day) receive(ctx context.Context, vs []visitor) error {
 		if !sleep(ctx, time.Until(opened.Add(c.at))) {
 			break
 		}
+		d.arrives()
 		queues[c.to] <- c.do
 	}
 	for _, q := range queues {
@@ -184,7 +172,7 @@ func (d *day) visit(ctx context.Context, v *visitor, at ledger.BureauNumber) {
 		if ctx.Err() != nil {
 			return
 		}
-		ans, err := d.try(ctx, v, at, repeat, false, provisional)
+		ans, err := d.try(ctx, v, d.door(at), repeat, false, provisional)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -204,6 +192,12 @@ func (d *day) visit(ctx context.Context, v *visitor, at ledger.BureauNumber) {
 			return
 		}
 	}
+}
+
+func (d *day) arrives() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.arrived++
 }
 
 func (d *day) through() {
@@ -239,6 +233,15 @@ func (d *day) tryAt(ctx context.Context, v *visitor, u *bureau, a attempt, provi
 	u.tables.RLock()
 	defer u.tables.RUnlock()
 	start := time.Now()
+	if d.pressesTwice() {
+		var again sync.WaitGroup
+		again.Go(func() {
+			if ans, err := u.CheckIn(ctx, id); err == nil {
+				d.told.note(attempt{visitor: v, at: a.at, repeat: true, second: a.second, took: time.Since(start)}, ans)
+			}
+		})
+		defer again.Wait()
+	}
 	ans, err := u.CheckIn(ctx, id)
 	if err != nil {
 		if !errors.Is(err, errDown) {
@@ -249,34 +252,4 @@ func (d *day) tryAt(ctx context.Context, v *visitor, u *bureau, a attempt, provi
 	a.took = time.Since(start)
 	d.told.note(a, ans)
 	return ans, nil
-}
-
-// tick shows the day's progress.
-func (d *day) tick(ctx context.Context) {
-	for sleep(ctx, d.pace(tick)) {
-		if d.plan.Live == nil {
-			continue
-		}
-		p := d.progress(ctx)
-		d.plan.Live.Progress(p)
-	}
-}
-
-func (d *day) progress(ctx context.Context) Progress {
-	d.mu.Lock()
-	p := d.live
-	p.CutOff, p.Fault = d.cut, d.fault
-	d.mu.Unlock()
-	d.told.mu.Lock()
-	p.CheckIns, p.Refused = d.told.checkIns, d.told.refused
-	d.told.mu.Unlock()
-	for _, u := range d.bureaux {
-		if s, err := u.Status(ctx); err == nil {
-			p.Anchored = max(p.Anchored, s.AnchoredSize)
-			if s.Leader != 0 && p.Leader == 0 && s.Link != "alone" {
-				p.Leader = s.Leader
-			}
-		}
-	}
-	return p
 }

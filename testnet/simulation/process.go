@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"pointage/node"
+	"pointage/testnet/networks"
 )
 
 const (
@@ -27,12 +28,39 @@ const (
 	stopTimeout = 20 * time.Second
 )
 
-// build compiles the program of the bureaux into dir.
-func build(ctx context.Context, dir string) (string, error) {
-	out := filepath.Join(dir, "pointage")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", out, "pointage/node/cmd/pointage")
+const (
+	// programPackage is the bureaux' program, programFile its name when it is built here.
+	programPackage = "pointage/node/cmd/pointage"
+	programFile    = "pointage"
+)
+
+// canBuild says, before anything is written, what is missing for --processes.
+func canBuild(ctx context.Context, program string) error {
+	if program != "" {
+		st, err := os.Stat(program)
+		switch {
+		case err != nil:
+			return fmt.Errorf("--program: %w", err)
+		case !st.Mode().IsRegular() || st.Mode()&0o111 == 0:
+			return fmt.Errorf("--program %s is no program: give the file that go build %s makes", program, programPackage)
+		}
+		return nil
+	}
+	if err := exec.CommandContext(ctx, "go", "list", programPackage).Run(); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("--processes builds the bureaux' program from its source: run testnet in the repository's directory with Go on PATH, or give the built one with --program FILE")
+	}
+	return ctx.Err()
+}
+
+// build compiles the program of the bureaux into dir, unless it is given.
+func build(ctx context.Context, program, dir string) (string, error) {
+	if program != "" {
+		return filepath.Abs(program)
+	}
+	out := filepath.Join(dir, programFile)
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", out, programPackage)
 	if b, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the bureau's program: %w: %s", err, bytes.TrimSpace(b))
+		return "", fmt.Errorf("build the bureaux' program: %w: %s", err, bytes.ReplaceAll(bytes.TrimSpace(b), []byte("\n"), []byte("; ")))
 	}
 	return out, nil
 }
@@ -42,6 +70,7 @@ type process struct {
 	program, dir string
 	config       node.Config
 	log          *os.File
+	place        *networks.Place // where it runs; nil for here
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
@@ -53,13 +82,16 @@ type process struct {
 func (p *process) Start(ctx context.Context) error {
 	cmd := exec.Command(p.program, "run", "--config", filepath.Join(p.dir, node.ConfigFile))
 	cmd.Stderr = p.log
-	// The bureaux end with the testnet, whatever ends it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.SysProcAttr = tied()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
+	start := cmd.Start
+	if p.place != nil {
+		start = func() error { return p.place.Inside(cmd.Start) }
+	}
+	if err := start(); err != nil {
 		return fmt.Errorf("start the bureau's process: %w", err)
 	}
 	serving, exited := make(chan bool, 1), make(chan struct{})
@@ -84,7 +116,7 @@ func (p *process) Start(ctx context.Context) error {
 	if !up || err != nil {
 		_ = cmd.Process.Kill()
 		<-exited
-		return fmt.Errorf("the bureau's process did not come up; its log is %s", p.log.Name())
+		return fmt.Errorf("the bureau's process did not come up: %s", lastLine(p.log.Name()))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -124,16 +156,21 @@ func (p *process) ask(ctx context.Context, method, path string, in, out any) err
 	if !up {
 		return errDown
 	}
+	return askAt(ctx, &p.client, p.config.API, token, method, path, in, out)
+}
+
+// askAt is one act at the interface of a bureau at an address.
+func askAt(ctx context.Context, client *http.Client, addr, token, method, path string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+p.config.API+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+addr+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := p.client.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}
@@ -178,4 +215,37 @@ func (p *process) Import(ctx context.Context, from node.OldMedia) (*node.Importe
 
 func (p *process) Replace(ctx context.Context, member int) error {
 	return p.ask(ctx, http.MethodPost, "/media", map[string]int{"replace": member}, &struct{}{})
+}
+
+func (p *process) Amend(ctx context.Context, a node.Amendment) (*node.Amended, error) {
+	var got node.Amended
+	err := p.ask(ctx, http.MethodPost, "/amendments", a, &got)
+	return &got, err
+}
+
+func (p *process) Recover(ctx context.Context, signers []node.Signing) (*node.NextEpoch, error) {
+	var got node.NextEpoch
+	err := p.ask(ctx, http.MethodPost, "/epochs", map[string]any{"signers": signers}, &got)
+	return &got, err
+}
+
+// maxTail is how much of a log's end is read for its last line, in bytes.
+const maxTail = 4096
+
+// lastLine is what a program said last in its log.
+func lastLine(file string) string {
+	f, err := os.Open(file)
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.Size() > maxTail {
+		_, _ = f.Seek(-maxTail, io.SeekEnd) // the beginning does as well
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxTail))
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	if last := lines[len(lines)-1]; err == nil && last != "" {
+		return last
+	}
+	return "it said nothing"
 }

@@ -123,14 +123,18 @@ func (d *day) tryProxy(ctx context.Context, v *visitor, repeat bool) (node.Proxy
 		Form:      fmt.Sprintf("%d/%06d", d.plan.Commune, v.elector), Reason: 1, Evidence: 1, Attester: 1,
 	}
 	start := time.Now()
-	ans, err := d.bureaux[d.index[v.to]].CheckInProxy(ctx, x)
+	at := d.door(v.to)
+	u := d.bureaux[d.index[at]]
+	u.tables.RLock()
+	defer u.tables.RUnlock()
+	ans, err := u.CheckInProxy(ctx, x)
 	if err != nil {
 		if !errors.Is(err, errDown) {
 			d.told.fault()
 		}
 		return ans, err
 	}
-	d.told.note(attempt{visitor: v, at: v.to, repeat: repeat, proxy: true, took: time.Since(start)}, ans.Answer)
+	d.told.note(attempt{visitor: v, at: at, repeat: repeat, proxy: true, took: time.Since(start)}, ans.Answer)
 	return ans, nil
 }
 

@@ -30,11 +30,16 @@ type station interface {
 	Close(ctx context.Context) error
 	CheckIn(ctx context.Context, id node.Identification) (node.Answer, error)
 	CheckInProxy(ctx context.Context, x node.Proxy) (node.ProxyAnswer, error)
+	// Annul takes back an admission after its light, by two members.
+	Annul(ctx context.Context, a annulment) (node.Correction, error)
 	Status(ctx context.Context) (node.Status, error)
 	Export(ctx context.Context, dir string) error
 	// Import and Replace are node.Node's.
 	Import(ctx context.Context, from node.OldMedia) (*node.Imported, error)
 	Replace(ctx context.Context, member int) error
+	// Amend and Recover are node.Node's Amend and BeginEpoch.
+	Amend(ctx context.Context, a node.Amendment) (*node.Amended, error)
+	Recover(ctx context.Context, signers []node.Signing) (*node.NextEpoch, error)
 }
 
 // errDown is the answer of a station that is stopped.
@@ -47,12 +52,17 @@ type bureau struct {
 	dir    string
 	config node.Config
 	listen string
+	// clock is its machine's, where it is no process of its own.
+	clock clock
 	// tables is held for reading while an elector is at one.
 	tables sync.RWMutex
 }
 
 // checkpointEvery is the pace of anchors in a compressed day.
 const checkpointEvery = time.Second
+
+// paperEvery is after the compressed day: a hundred bureaux on one machine would all draw their paper lists at once.
+const paperEvery = 24 * time.Hour
 
 // layOut makes every bureau's directory: configuration, media, keys; its cables lead to
 // each of the others.
@@ -67,13 +77,22 @@ func (d *day) layOut() error {
 		if err != nil {
 			return err
 		}
+		screens := ""
+		if d.plan.Serve != nil {
+			if screens, err = freePort(); err != nil {
+				return err
+			}
+		}
 		u.listen = listen
 		keys := filepath.Join(d.election, filepath.FromSlash(preparation.BureauDir(d.plan.Commune, b.Number)))
 		u.config = node.Config{
 			Election: d.election, Commune: d.plan.Commune, Bureau: b.Number,
 			Keys: filepath.Join(keys, preparation.KeysFile), PassphraseFile: filepath.Join(keys, preparation.PassphraseFile),
-			Data: "data", Media: []string{"disk", "key1", "key2"}, Listen: []string{multiaddr(listen)}, Announce: []string{}, API: api,
-			Witness: d.witnessURL, CheckpointEvery: node.Duration(checkpointEvery),
+			Data: "data", Media: []string{"disk", "key1", "key2"}, Listen: []string{multiaddr(listen)}, Announce: []string{}, API: api, Screens: screens,
+			Witness: d.witnessURL, CheckpointEvery: node.Duration(checkpointEvery), PaperEvery: node.Duration(paperEvery),
+		}
+		if d.adele != nil {
+			u.config.Platform, u.config.PlatformPin = d.adele.regional()
 		}
 		d.bureaux = append(d.bureaux, u)
 		d.index[b.Number] = i
@@ -88,7 +107,7 @@ func (d *day) layOut() error {
 
 func (d *day) initialise(i int, u *bureau) error {
 	for j, v := range d.bureaux {
-		if i == j {
+		if i == j || d.land != nil {
 			continue
 		}
 		at, err := d.cables.Address(i, j)
@@ -96,6 +115,9 @@ func (d *day) initialise(i int, u *bureau) error {
 			return err
 		}
 		u.config.Peers = append(u.config.Peers, node.Peer{Bureau: v.number, Addresses: []string{multiaddr(at)}})
+	}
+	if d.land != nil {
+		d.land.furnish(d, i, &u.config)
 	}
 	return d.found(u)
 }
@@ -134,10 +156,15 @@ func (d *day) equip(u *bureau) error {
 		s.dir, s.passphrase, s.log = u.dir, pass, slog.New(slog.NewTextHandler(log, nil))
 	default:
 		if d.plan.Processes {
-			u.station = &process{program: d.program, dir: u.dir, config: u.config, log: log}
+			p := &process{program: d.program, dir: u.dir, config: u.config, log: log}
+			if d.land != nil {
+				p.place = d.land.places[d.index[u.number]]
+				p.client.Transport = dialIn(p.place)
+			}
+			u.station = p
 			return nil
 		}
-		u.station = &inProcess{dir: u.dir, passphrase: pass, verified: d.verified, log: slog.New(slog.NewTextHandler(log, nil))}
+		u.station = &inProcess{dir: u.dir, passphrase: pass, verified: d.verified, clock: &u.clock, log: slog.New(slog.NewTextHandler(log, nil))}
 	}
 	return nil
 }
@@ -189,6 +216,7 @@ func multiaddr(hostPort string) string {
 type inProcess struct {
 	dir, passphrase string
 	verified        *store.Verified
+	clock           *clock
 	log             *slog.Logger
 
 	mu   sync.RWMutex
@@ -200,7 +228,7 @@ func (s *inProcess) Start(context.Context) error {
 	if err != nil {
 		return err
 	}
-	n, err := node.Start(cfg, node.Options{Passphrase: s.passphrase, Verified: s.verified, Logger: s.log})
+	n, err := node.Start(cfg, node.Options{Passphrase: s.passphrase, Verified: s.verified, Clock: s.clock.now, Logger: s.log})
 	if err != nil {
 		return err
 	}
@@ -279,6 +307,22 @@ func (s *inProcess) Replace(ctx context.Context, member int) error {
 		return err
 	}
 	return n.ReplaceMedium(ctx, member)
+}
+
+func (s *inProcess) Amend(ctx context.Context, a node.Amendment) (*node.Amended, error) {
+	n, err := s.running()
+	if err != nil {
+		return nil, err
+	}
+	return n.Amend(ctx, a)
+}
+
+func (s *inProcess) Recover(ctx context.Context, signers []node.Signing) (*node.NextEpoch, error) {
+	n, err := s.running()
+	if err != nil {
+		return nil, err
+	}
+	return n.BeginEpoch(ctx, signers)
 }
 
 func (s *inProcess) Export(_ context.Context, dir string) error {
