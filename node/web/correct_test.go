@@ -56,23 +56,29 @@ func TestAWrongRowIsVoidedByItsTableAloneBeforeTheLight(t *testing.T) {
 	x.signIn("0", s.pass)
 	x.says("the field has the focus", `document.activeElement.id === 'number'`)
 	var wrong register.Elector
-	next := 0
-	for waits := "false"; waits != "true"; next++ { // where there is no leader at that moment, the light comes at once
+	before, taken := -1, false
+	for !taken { // where bureau 3 has seen already that there is no leader, the light comes at once
+		before++
 		c.cables.Heal()
 		until(t, "it is linked", func() bool { return s.node.Status().Link == "linked" })
-		wrong = c.home(3, next)
+		wrong = c.home(3, before)
+		x.open("/check-in", "#number")
+		x.says("the field has the focus", `document.activeElement.id === 'number'`)
+		x.keys(wrong.ConvocationNumber.Digits())
 		c.cables.CutOff([]int{3}, []int{1, 2})
-		x.keys(wrong.ConvocationNumber.Digits() + kb.Enter)
+		x.keys(kb.Enter)
 		x.says("it can be cancelled, or it was answered", `!document.querySelector('#cancel').hidden || document.querySelector('#answer').innerText !== ''`)
-		waits = x.value(`String(!document.querySelector('#cancel').hidden && document.querySelector('#answer').innerText === '')`)
+		x.keys(kb.Escape)
+		x.says("it is answered", `document.querySelector('#answer').innerText !== ''`)
+		taken = strings.Contains(x.value(`document.querySelector('#answer').innerText`), "Retiré avant la remise du bulletin")
 	}
-	right, before := c.home(3, next), next-1
-	x.keys(kb.Escape)
+	right := c.home(3, before+1)
 	x.reads("#answer .elsewhere", "Retiré avant la remise du bulletin")
 	if st := s.node.Status(); st.Admitted != before || st.Voided != 1 || st.Annulled != 0 {
 		t.Fatalf("%d are checked in, %d voided, %d annulled", st.Admitted, st.Voided, st.Annulled)
 	}
 	x.reads("#rows tr.undone", wrong.Surname)
+	until(t, "bureau 3 sees that nobody answers", func() bool { return s.node.Status().Link == "alone" })
 	x.keys(right.ConvocationNumber.Digits() + kb.Enter) // the one who stands there, with no link at all
 	x.reads("#answer .admit", right.Surname)
 	c.cables.Heal()
