@@ -93,6 +93,7 @@ func (n *Node) serveScreens(Options) error {
 	if n.screens, err = web.New(web.Config{Bureau: b, Cards: cards, Logger: n.log}); err != nil {
 		return err
 	}
+	n.work.Go(n.register.IndexNames)
 	if n.screensAt != nil {
 		n.screens.Serve(n.screensAt)
 	}

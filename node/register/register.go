@@ -103,8 +103,8 @@ type Register struct {
 
 	byConvocation []uint32    // electors in the order of their convocation numbers
 	byToken       []tokenSlot // in the order of the tokens' first bytes
-	// words is made by the first search (wordsOnce): half of an opening's time, and most
-	// bureaux on most days never search by name.
+	// words is made by the first search or by IndexNames (wordsOnce): it is half of an opening's time, and
+	// only who has screens searches by name.
 	wordsOnce sync.Once
 	words     wordIndex
 }

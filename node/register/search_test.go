@@ -189,6 +189,20 @@ func TestListIsBoundedAndSaysHowManyThereAre(t *testing.T) {
 	}
 }
 
+func TestNamesAreIndexedBeforeTheFirstSearchButNotOnceClosed(t *testing.T) {
+	r := opened(t, electors(t, 300))
+	r.IndexNames()
+	if len(r.words.words) == 0 {
+		t.Error("the first search still has everything to do")
+	}
+	closed := opened(t, electors(t, 300))
+	closed.Close()
+	closed.IndexNames()
+	if len(closed.words.words) != 0 {
+		t.Error("names are in memory after the register was closed")
+	}
+}
+
 func TestDistanceCountsSlips(t *testing.T) {
 	for _, e := range []struct {
 		a, b string
